@@ -1,0 +1,324 @@
+//! Strings on the wire: the two encodings of section 2, and one decoder for both.
+//!
+//! What arrives is read leniently; what leaves is always canonical, so that a Proxy of any age
+//! reads it back byte for byte.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// How strings are written on a connection (section 2, "String encoding").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Form encoding, for ARI 1.8 and, at any version, for the opening and closing of a
+    /// connection.
+    Form,
+    /// ARI 1.9 and later: only `|`, CR, LF, `%` and `+` are escaped.
+    Smart,
+}
+
+/// Why a string could not be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadText {
+    /// A `%` that is not followed by two hexadecimal digits, at this offset of the token.
+    Escape(usize),
+    /// The decoded bytes are not UTF-8; valid up to this offset of the decoded bytes.
+    Utf8(usize),
+}
+
+impl fmt::Display for BadText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadText::Escape(at) => write!(f, "bad percent escape at byte {at}"),
+            BadText::Utf8(at) => write!(f, "not UTF-8 after byte {at}"),
+        }
+    }
+}
+
+impl std::error::Error for BadText {}
+
+/// A string as it stands on the wire, not yet decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<'a>(pub &'a [u8]);
+
+impl<'a> Text<'a> {
+    /// The string, or `None` for null. Borrows where nothing is escaped. A token without any
+    /// byte is read as the empty string.
+    ///
+    /// # Errors
+    /// [`BadText`], when an escape is bad or the bytes are not UTF-8.
+    pub fn decode(self) -> Result<Option<Cow<'a, str>>, BadText> {
+        match self.0 {
+            b"#" => Ok(None),
+            b"$" => Ok(Some(Cow::Borrowed(""))),
+            token => unescape(token).map(Some),
+        }
+    }
+}
+
+/// Decodes a token, or a part of one that starts at a character: `%XX` and `+`, but not the
+/// marks for null and empty.
+///
+/// # Errors
+/// [`BadText`], as [`Text::decode`].
+pub fn unescape(token: &[u8]) -> Result<Cow<'_, str>, BadText> {
+    let utf8 = |e: std::str::Utf8Error| BadText::Utf8(e.valid_up_to());
+    let Some(first) = memchr::memchr2(b'%', b'+', token) else {
+        return std::str::from_utf8(token).map(Cow::Borrowed).map_err(utf8);
+    };
+    let mut out = Vec::with_capacity(token.len());
+    out.extend_from_slice(&token[..first]);
+    let mut at = first;
+    while let Some(&byte) = token.get(at) {
+        match byte {
+            b'%' => {
+                let digits = token.get(at + 1..at + 3).ok_or(BadText::Escape(at))?;
+                let (high, low) = (hex(digits[0]), hex(digits[1]));
+                let (high, low) = high.zip(low).ok_or(BadText::Escape(at))?;
+                out.push(high << 4 | low);
+                at += 3;
+            }
+            b'+' => {
+                out.push(b' ');
+                at += 1;
+            }
+            _ => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out)
+        .map(Cow::Owned)
+        .map_err(|e| utf8(e.utf8_error()))
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    (digit as char).to_digit(16).map(|value| value as u8)
+}
+
+impl Encoding {
+    /// Appends a string, or null.
+    pub fn put(self, value: Option<&str>, out: &mut Vec<u8>) {
+        match value {
+            None => out.push(b'#'),
+            Some("") => out.push(b'$'),
+            Some(text) => match self {
+                Encoding::Form => put_form(text, out),
+                Encoding::Smart => put_smart(text, out),
+            },
+        }
+    }
+}
+
+fn put_form(text: &str, out: &mut Vec<u8>) {
+    for &byte in text.as_bytes() {
+        match byte {
+            b' ' => out.push(b'+'),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' => out.push(byte),
+            _ => put_escape(byte, out),
+        }
+    }
+}
+
+fn put_smart(text: &str, out: &mut Vec<u8>) {
+    match text {
+        "#" => return out.extend_from_slice(b"%23"),
+        "$" => return out.extend_from_slice(b"%24"),
+        _ => {}
+    }
+    for &byte in text.as_bytes() {
+        match byte {
+            b'|' | b'\r' | b'\n' | b'%' | b'+' => put_escape(byte, out),
+            _ => out.push(byte),
+        }
+    }
+}
+
+fn put_escape(byte: u8, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+    out.extend_from_slice(&[b'%', DIGITS[high], DIGITS[low]]);
+}
+
+/// Appends `part`, the rest of a token from some character on, as a smart-encoded string of its
+/// own. The sender wrote it in either encoding.
+///
+/// What is in canonical smart form already is copied as it came, which is the common case and
+/// costs one look at each byte; anything else is decoded and encoded anew.
+///
+/// # Errors
+/// [`BadText`], as [`Text::decode`]; nothing is appended then.
+pub fn transcode(part: &[u8], out: &mut Vec<u8>) -> Result<(), BadText> {
+    if is_canonical(part) {
+        std::str::from_utf8(part).map_err(|e| BadText::Utf8(e.valid_up_to()))?;
+        out.extend_from_slice(part);
+    } else {
+        Encoding::Smart.put(Some(&unescape(part)?), out);
+    }
+    Ok(())
+}
+
+/// Whether `part` is what the smart encoder would write, given that it is UTF-8.
+fn is_canonical(part: &[u8]) -> bool {
+    if matches!(part, b"" | b"#" | b"$") {
+        return false;
+    }
+    let mut rest = part;
+    while let Some(at) = memchr::memchr3(b'%', b'+', b'\r', rest) {
+        match rest[at..] {
+            [b'%', b'2', b'5' | b'B', ..]
+            | [b'%', b'7', b'C', ..]
+            | [b'%', b'0', b'A' | b'D', ..] => rest = &rest[at + 3..],
+            _ => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoded(encoding: Encoding, value: Option<&str>) -> String {
+        let mut out = Vec::new();
+        encoding.put(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_smart_encoding_escapes_five_characters_and_two_whole_strings() {
+        let cases = [
+            (None, "#"),
+            (Some(""), "$"),
+            (Some("#"), "%23"),
+            (Some("$"), "%24"),
+            (Some("##"), "##"),
+            (Some("a$#"), "a$#"),
+            (Some("50% + a|b"), "50%25 %2B a%7Cb"),
+            (Some(" \r\n\t\0 "), " %0D%0A\t\0 "),
+            (Some("héllo 👋 \u{202e}"), "héllo 👋 \u{202e}"),
+        ];
+        for (value, wire) in cases {
+            assert_eq!(encoded(Encoding::Smart, value), wire);
+        }
+    }
+
+    #[test]
+    fn the_form_encoding_leaves_only_the_unreserved_characters() {
+        let cases = [
+            (None, "#"),
+            (Some(""), "$"),
+            (Some("#"), "%23"),
+            (Some("$"), "%24"),
+            (Some("aZ09-_.* "), "aZ09-_.*+"),
+            (Some("~/é+"), "%7E%2F%C3%A9%2B"),
+        ];
+        for (value, wire) in cases {
+            assert_eq!(encoded(Encoding::Form, value), wire);
+        }
+    }
+
+    #[test]
+    fn the_decoder_is_lenient_in_what_stands_unescaped() {
+        let cases = [
+            ("", ""),
+            ("a b+c%20d", "a b c d"),
+            ("%c3%A9é", "éé"),
+            ("%23", "#"),
+            ("#$", "#$"),
+        ];
+        for (wire, text) in cases {
+            assert_eq!(
+                Text(wire.as_bytes()).decode().unwrap().as_deref(),
+                Some(text)
+            );
+        }
+        assert_eq!(Text(b"#").decode(), Ok(None));
+        assert_eq!(Text(b"$").decode(), Ok(Some("".into())));
+    }
+
+    #[test]
+    fn bad_escapes_and_bad_utf8_are_named() {
+        for (wire, at) in [
+            ("%", 0),
+            ("ab%4", 2),
+            ("%zz", 0),
+            ("+%G0", 1),
+            ("%+1", 0),
+            ("%%41", 0),
+        ] {
+            assert_eq!(Text(wire.as_bytes()).decode(), Err(BadText::Escape(at)));
+        }
+        assert_eq!(Text(b"a\xff").decode(), Err(BadText::Utf8(1)));
+        assert_eq!(Text(b"ab%C3").decode(), Err(BadText::Utf8(2)));
+        assert_eq!(Text(b"%ED%A0%80").decode(), Err(BadText::Utf8(0)));
+        for bad in [&b"a\xff"[..], b"%25\xff", b"%C3", b"%2"] {
+            let mut out = b"kept".to_vec();
+            assert!(transcode(bad, &mut out).is_err());
+            assert_eq!(out, b"kept");
+        }
+    }
+
+    #[test]
+    fn transcoding_is_canonical() {
+        let cases = [
+            ("#", "%23"),
+            ("$", "%24"),
+            ("%23", "%23"),
+            ("a#", "a#"),
+            ("a%23", "a#"),
+            ("a+b", "a b"),
+            ("a%2bb", "a%2Bb"),
+            ("a\rb", "a%0Db"),
+            ("50%25 %2B a%7Cb ", "50%25 %2B a%7Cb "),
+            ("%C3%A9", "é"),
+        ];
+        for (wire, canonical) in cases {
+            let mut out = Vec::new();
+            transcode(wire.as_bytes(), &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), canonical, "{wire}");
+        }
+    }
+
+    /// Text in which everything that an encoding treats specially is common.
+    fn spicy() -> impl Strategy<Value = String> {
+        "([#$%+| \r\n\t\0a-c~é👋]|\\PC){0,24}"
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_to_itself(text in spicy()) {
+            for encoding in [Encoding::Form, Encoding::Smart] {
+                let wire = encoded(encoding, Some(&text));
+                prop_assert!(!wire.contains(['|', '\r', '\n']));
+                let decoded = Text(wire.as_bytes()).decode().unwrap();
+                prop_assert_eq!(decoded.as_deref(), Some(&text[..]));
+            }
+        }
+
+        #[test]
+        fn transcoding_equals_decoding_and_encoding(text in spicy()) {
+            for encoding in [Encoding::Form, Encoding::Smart] {
+                let mut wire = Vec::new();
+                encoding.put(Some(&format!("CHAT|{text}")), &mut wire);
+                let mut out = Vec::new();
+                transcode(&wire["CHAT%7C".len()..], &mut out).unwrap();
+                prop_assert_eq!(String::from_utf8(out).unwrap(), encoded(Encoding::Smart, Some(&text)));
+            }
+        }
+
+        #[test]
+        fn any_token_is_decoded_or_refused_alike(mut bytes in proptest::collection::vec(any::<u8>(), 0..24)) {
+            bytes.retain(|byte| !b"|\n".contains(byte));
+            let mut out = Vec::new();
+            match (unescape(&bytes), transcode(&bytes, &mut out)) {
+                (Ok(text), Ok(())) => {
+                    prop_assert_eq!(String::from_utf8(out).unwrap(), encoded(Encoding::Smart, Some(&text)));
+                }
+                (Err(_), Err(_)) => prop_assert!(out.is_empty()),
+                (one, other) => prop_assert!(false, "{one:?} against {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Which protocol version to agree on: the table of section 3.
+
+use super::Side;
+use super::text::Encoding;
+use std::fmt;
+
+/// A version this adapter can speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// A Proxy that names no version.
+    V1_8_0,
+    /// Named by the Proxy, as all that follow.
+    V1_8_2,
+    /// As 1.8.2 for what a chat needs.
+    V1_8_3,
+    /// UTF-8 and the smart encoding, but no single connection for data.
+    V1_9_0,
+    /// Data requests, replies and notifications on one connection.
+    V1_9_1,
+}
+
+impl Version {
+    /// As it stands on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Version::V1_8_0 => "1.8.0",
+            Version::V1_8_2 => "1.8.2",
+            Version::V1_8_3 => "1.8.3",
+            Version::V1_9_0 => "1.9.0",
+            Version::V1_9_1 => "1.9.1",
+        }
+    }
+
+    /// How strings are written once it is agreed.
+    #[must_use]
+    pub fn encoding(self) -> Encoding {
+        if self.is_1_8() {
+            Encoding::Form
+        } else {
+            Encoding::Smart
+        }
+    }
+
+    /// Whether it is one of the 1.8 family, which demands keepalives without saying so (section 4).
+    #[must_use]
+    pub fn is_1_8(self) -> bool {
+        !matches!(self, Version::V1_9_0 | Version::V1_9_1)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No version could be agreed; `Display` is the text to answer and to log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    side: Side,
+    offered: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unsupported protocol version: ")?;
+        match &self.offered {
+            Some(version) => write!(f, "the Proxy offers ARI {}", version.escape_debug())?,
+            None => f.write_str("the Proxy offers ARI 1.8.0, since it names none")?,
+        }
+        f.write_str(match self.side {
+            Side::Metadata => "; 1.9.1 is needed, or 1.9.0, 1.8.3, 1.8.2, or 1.8.0 by naming none",
+            Side::Data => "; 1.9.1 is needed, that is Lightstreamer Server 7.4 or later",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Picks the version for a connection from the one its Proxy offers; `None` when it names none.
+///
+/// # Errors
+/// [`Refusal`], for the rows of the table that say so.
+pub fn agree(side: Side, offered: Option<&str>) -> Result<Version, Refusal> {
+    let version = match (side, offered) {
+        (Side::Metadata, None) => Some(Version::V1_8_0),
+        (Side::Metadata, Some("1.8.2")) => Some(Version::V1_8_2),
+        (Side::Metadata, Some("1.8.3")) => Some(Version::V1_8_3),
+        (Side::Metadata, Some("1.9.0")) => Some(Version::V1_9_0),
+        // 1.8.0 and 1.8.1 have no way to be named; a data connection needs 1.9.1.
+        (_, None | Some("1.8.0" | "1.8.1" | "1.8.2" | "1.8.3" | "1.9.0")) => None,
+        _ => Some(Version::V1_9_1),
+    };
+    version.ok_or_else(|| Refusal {
+        side,
+        offered: offered.map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table() {
+        let rows = [
+            (None, Some("1.8.0"), None),
+            (Some("1.8.0"), None, None),
+            (Some("1.8.1"), None, None),
+            (Some("1.8.2"), Some("1.8.2"), None),
+            (Some("1.8.3"), Some("1.8.3"), None),
+            (Some("1.9.0"), Some("1.9.0"), None),
+            (Some("1.9.1"), Some("1.9.1"), Some("1.9.1")),
+            (Some("1.9.2"), Some("1.9.1"), Some("1.9.1")),
+            (Some("1.10.0"), Some("1.9.1"), Some("1.9.1")),
+            (Some("2.0"), Some("1.9.1"), Some("1.9.1")),
+            (Some("what?"), Some("1.9.1"), Some("1.9.1")),
+            (Some(""), Some("1.9.1"), Some("1.9.1")),
+        ];
+        for (offered, metadata, data) in rows {
+            let agreed = |side| agree(side, offered).ok().map(Version::name);
+            assert_eq!(agreed(Side::Metadata), metadata, "{offered:?}");
+            assert_eq!(agreed(Side::Data), data, "{offered:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_what_is_offered_and_what_is_needed() {
+        let text = agree(Side::Data, Some("1.8.3")).unwrap_err().to_string();
+        assert!(text.contains("1.8.3") && text.contains("1.9.1"), "{text}");
+        let text = agree(Side::Data, None).unwrap_err().to_string();
+        assert!(text.contains("1.8.0") && text.contains("1.9.1"), "{text}");
+        let text = agree(Side::Metadata, Some("1.8.1"))
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("1.8.1") && text.contains("1.9.1"), "{text}");
+    }
+
+    #[test]
+    fn the_encoding_goes_with_the_version() {
+        assert_eq!(Version::V1_8_3.encoding(), Encoding::Form);
+        assert_eq!(Version::V1_9_0.encoding(), Encoding::Smart);
+    }
+}

@@ -1,0 +1,158 @@
+//! What is said on one connection: lines in, the handler asked, replies on their way.
+//!
+//! It knows neither socket nor TLS; the reader feeds it.
+
+use super::LinkConfig;
+use super::lost::Lost;
+use super::opening::Init;
+use super::outlet::{Item, Queue};
+use super::shutdown::Shutdown;
+use super::status::{Phase, Status};
+use super::turn::Turn;
+use crate::ari::handler::{Batch, Handler, Opened, Outlet};
+use crate::ari::line::LineBuffer;
+use crate::ari::reply::{ErrorKind, Reply};
+use crate::ari::request::{Head, Method, Pairs, Request};
+use crate::ari::text::Encoding;
+use crate::shown::{Shown, ShownLine};
+use log::Level;
+use std::sync::Arc;
+
+/// One connection's side of the talk.
+pub struct Conversation<'a, H> {
+    /// Serves the requests.
+    pub handler: &'a mut H,
+    /// Where replies go.
+    pub queue: Arc<Queue>,
+    /// The link's settings.
+    pub config: &'a LinkConfig,
+    /// What the link is doing, for those who ask.
+    pub status: &'a Status,
+    /// Whether to go on.
+    pub shutdown: &'a Shutdown,
+}
+
+impl<H: Handler> Conversation<'_, H> {
+    /// Takes a line that came before the init was answered. Gives the encoding of what follows
+    /// once it is; the inner error says what came instead of a request.
+    ///
+    /// # Errors
+    /// [`Lost`], when this ends the connection.
+    pub fn open(&mut self, line: &[u8]) -> Result<Result<Option<Encoding>, String>, Lost> {
+        log::trace!("{} -> {}", self.queue.name(), ShownLine(line));
+        if line.trim_ascii().is_empty() {
+            return Ok(Ok(None));
+        }
+        let head = Head::of(line);
+        let known = head.and_then(|head| Some((head, Method::named(head.method)?)));
+        let Some((head, method)) = known else {
+            return Ok(Err(ShownLine(line).to_string()));
+        };
+        let id = Shown(head.id);
+        match Request::parse(method, head.args) {
+            Ok(Request::Init(params)) => self.init(head.id, method, params).map(Ok),
+            Ok(Request::Close(params)) => Err(close_request(params, Some(self.user()))),
+            // The method alone says that it came too early.
+            Ok(_) | Err(_) => Err(Lost::Protocol(format!(
+                "request {method} {id} came before the init"
+            ))),
+        }
+    }
+
+    fn init(
+        &mut self,
+        id: &[u8],
+        method: Method,
+        params: Pairs<'_>,
+    ) -> Result<Option<Encoding>, Lost> {
+        let mut replies = self.queue.buffer();
+        let answer = Init::read(params).map(|init| {
+            let answer = init.answer(self.config.side, id, method, &mut replies);
+            answer.map(|version| (init, version))
+        });
+        let name = self.queue.name();
+        let (init, version) = match answer {
+            Ok(Ok(agreed)) => agreed,
+            Ok(Err(refused)) => {
+                self.queue.send(replies);
+                return Err(refused);
+            }
+            Err(malformed) => {
+                log::warn!("{name}: malformed {method}, answered with an error: {malformed}");
+                let reply = Reply::to(id, method, Encoding::Form, &mut replies);
+                reply.error(ErrorKind::Generic, &malformed.to_string());
+                self.queue.send(replies);
+                return Ok(None);
+            }
+        };
+        let keepalive = init.keepalive(version, self.config.keepalive);
+        self.queue.tell(Item::Keepalive(keepalive));
+        self.queue.send(replies);
+        match keepalive.as_millis() {
+            0 => log::info!("{name}: serving, ARI {version}, no keepalives"),
+            millis => log::info!("{name}: serving, ARI {version}, keepalive after {millis} ms"),
+        }
+        self.status.set(Phase::Serving(version));
+        self.handler.opened(Opened {
+            version,
+            instance: init.instance,
+            outlet: Arc::clone(&self.queue) as Arc<dyn Outlet>,
+        });
+        Ok(Some(version.encoding()))
+    }
+
+    fn user(&self) -> Option<String> {
+        self.config
+            .credentials()
+            .map(|credentials| credentials.user)
+    }
+
+    /// The Proxy ended the stream before its init.
+    #[must_use]
+    pub fn closed_at_hello(&self) -> Lost {
+        Lost::ClosedAtHello { user: self.user() }
+    }
+
+    /// Serves all complete lines there are, and sends the replies.
+    ///
+    /// # Errors
+    /// [`Lost`], when one of them ends the connection. What went before it is answered.
+    pub fn serve(&mut self, lines: &mut LineBuffer, encoding: Encoding) -> Result<(), Lost> {
+        let Some(first) = lines.next_line() else {
+            return Ok(());
+        };
+        let mut replies = self.queue.buffer();
+        let mut turn = Turn {
+            name: self.queue.name(),
+            side: self.config.side,
+            encoding,
+            batch: self.handler.batch(),
+            replies: &mut replies,
+            verbose: log::log_enabled!(Level::Debug),
+        };
+        let mut ended = turn.line(first);
+        while ended.is_ok()
+            && let Some(line) = lines.next_line()
+        {
+            ended = turn.line(line);
+        }
+        // Updates first: a success is answered when its message is on its way.
+        turn.batch.commit();
+        drop(turn);
+        self.queue.send(replies);
+        ended
+    }
+}
+
+/// What a `CLOSE` comes to. One whose parameters cannot be read closes the connection all the
+/// same. `at_hello` is the user name that was given, when it came before the init.
+pub(super) fn close_request(mut params: Pairs<'_>, at_hello: Option<Option<String>>) -> Lost {
+    let reason = params.find_map(|entry| match entry {
+        Ok((Some(name), value)) if name == "reason" => value,
+        _ => None,
+    });
+    Lost::CloseRequest {
+        reason: reason.map(|reason| reason.into_owned()),
+        at_hello,
+    }
+}

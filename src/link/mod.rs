@@ -1,0 +1,293 @@
+//! One connection to a Proxy, over and over: connect, hello, serve, lost, wait, connect.
+//!
+//! Two threads a connection: the link's own reads and serves, another one writes. A link drives
+//! anything that is a [`Handler`]; what is said is none of its business.
+
+pub mod backoff;
+mod conversation;
+pub mod lost;
+mod opening;
+mod outlet;
+mod reader;
+
+pub mod shutdown;
+mod socket;
+pub mod status;
+pub mod tls;
+mod transport;
+mod turn;
+mod writer;
+
+use crate::ari::Side;
+use crate::ari::handler::{Handler, Outlet};
+use crate::ari::reply;
+use crate::secret::Secret;
+use backoff::{Backoff, SERVED};
+use conversation::Conversation;
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use lost::Lost;
+use outlet::{Item, Queue};
+pub use outlet::{QUEUE_LIMIT, REPLY_LIMIT};
+use shutdown::Shutdown;
+use status::{Phase, Status};
+use std::io::Read;
+use std::net;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use tls::{Session, Tls};
+use transport::Transport;
+use writer::{Ended, Writer};
+
+/// The adapter as it names itself to a Proxy.
+const PRODUCT: &str = concat!("chat-adapter ", env!("CARGO_PKG_VERSION"));
+
+/// A failure that repeats is mentioned so often.
+const MENTION_AGAIN: Duration = Duration::from_secs(60);
+
+/// What is queued when a connection ends has this long to leave.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// A peer that was told why it is left has this long to read it.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// User and password for a Proxy that demands them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user's name.
+    pub user: String,
+    /// What must not be seen.
+    pub password: Secret,
+}
+
+/// Credentials that may be changed for connections to come.
+pub type SharedCredentials = Arc<Mutex<Option<Credentials>>>;
+
+/// What one link is to connect to, and how.
+#[derive(Debug)]
+pub struct LinkConfig {
+    /// Which Proxy it is.
+    pub side: Side,
+    /// A name or an address.
+    pub host: String,
+    /// The Proxy's `request_reply_port`.
+    pub port: u16,
+    /// What to say in the hello, if anything.
+    pub credentials: SharedCredentials,
+    /// TLS, if it is wanted.
+    pub tls: Option<Tls>,
+    /// After how much silence to send a keepalive; zero: never; `None`: as the Proxy wants it.
+    pub keepalive: Option<Duration>,
+}
+
+impl LinkConfig {
+    fn credentials(&self) -> Option<Credentials> {
+        let credentials = self.credentials.lock();
+        credentials.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The link's name in the log, such as `data localhost:8001`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let LinkConfig {
+            side, host, port, ..
+        } = self;
+        match host.contains(':') {
+            true => format!("{side} [{host}]:{port}"),
+            false => format!("{side} {host}:{port}"),
+        }
+    }
+}
+
+/// One link.
+pub struct Link<H> {
+    config: LinkConfig,
+    name: String,
+    handler: H,
+    shutdown: Arc<Shutdown>,
+    status: Arc<Status>,
+    backoff: Backoff,
+    /// What was said last of a failure, and when.
+    mentioned: Option<(String, Instant)>,
+}
+
+impl<H: Handler> Link<H> {
+    /// A link that is yet to [`run`](Self::run).
+    #[must_use]
+    pub fn new(
+        config: LinkConfig,
+        handler: H,
+        shutdown: Arc<Shutdown>,
+        status: Arc<Status>,
+    ) -> Link<H> {
+        Link {
+            name: config.name(),
+            config,
+            handler,
+            shutdown,
+            status,
+            backoff: Backoff::default(),
+            mentioned: None,
+        }
+    }
+
+    /// Connects and serves, again and again, until the end is requested.
+    pub fn run(mut self) {
+        log::info!("{}: connecting", self.name);
+        while !self.shutdown.is_requested() {
+            let began = Instant::now();
+            let lost = match self.connection() {
+                Ok(lost) => lost,
+                Err(lost) => lost,
+            };
+            if self.shutdown.is_requested() {
+                return;
+            }
+            let served = matches!(self.status.phase(), Phase::Serving(_));
+            self.status.set(Phase::Connecting);
+            if served && began.elapsed() >= SERVED {
+                self.backoff.reset();
+            }
+            let wait = match lost.is_lasting() {
+                true => self.backoff.next_lasting_wait(),
+                false => self.backoff.next_wait(),
+            };
+            self.mention(&lost, wait, served);
+            if self.shutdown.wait(wait) {
+                return;
+            }
+        }
+    }
+
+    /// Says what happened, unless it is what was said a short while ago.
+    fn mention(&mut self, lost: &Lost, wait: Duration, served: bool) {
+        let text = lost.to_string();
+        let is_known = self
+            .mentioned
+            .as_ref()
+            .is_some_and(|(said, when)| *said == text && !served && when.elapsed() < MENTION_AGAIN);
+        let (name, millis) = (&self.name, wait.as_millis());
+        if is_known {
+            log::debug!("{name}: {text}; next try in {millis} ms");
+        } else {
+            log::warn!("{name}: {text}; next try in {millis} ms");
+            self.mentioned = Some((text, Instant::now()));
+        }
+    }
+
+    /// One connection from its beginning to its end.
+    fn connection(&mut self) -> Result<Lost, Lost> {
+        let socket = socket::connect(&self.config.host, self.config.port)?;
+        let peer = socket.peer_addr();
+        let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
+        let transport = self.transport(socket)?;
+        let serving = self.shutdown.serving(transport.socket());
+        match &transport {
+            Transport::Plain(_) => log::info!("{}: connected to {peer}", self.name),
+            Transport::Tls(session) => {
+                log::info!("{}: connected to {peer}, {}", self.name, session.agreed());
+            }
+        }
+        self.status.set(Phase::Opening);
+
+        let (queue, items) = Queue::new(self.name.clone());
+        let queue = Arc::new(queue);
+        queue.send(self.hello());
+        let keepalive = opening::keepalive_before_init(self.config.keepalive);
+        let (lost, ended) = thread::scope(|scope| {
+            let writer = Writer::new(&transport, &queue, items, keepalive);
+            let name = format!("{}-writer", self.config.side);
+            let (running, finished) = bounded::<()>(0);
+            let writer = thread::Builder::new().name(name).spawn_scoped(scope, || {
+                let _running = running;
+                writer.run()
+            });
+            let writer = match writer {
+                Ok(writer) => writer,
+                Err(error) => return (no_thread(error), None),
+            };
+            let mut conversation = Conversation {
+                handler: &mut self.handler,
+                queue: Arc::clone(&queue),
+                config: &self.config,
+                status: &self.status,
+                shutdown: &self.shutdown,
+            };
+            let mut source = transport.reader(&queue);
+            let lost = reader::read_on(&mut source, transport.socket(), &mut conversation);
+            // From here on nobody sends: what was answered with success is queued.
+            self.handler.lost();
+            queue.tell(Item::End);
+            if lost.is_dead() || finished.recv_timeout(DRAIN) == Err(RecvTimeoutError::Timeout) {
+                // A writer that the peer keeps waiting returns then.
+                let _ = transport.socket().shutdown(net::Shutdown::Both);
+            }
+            (lost, writer.join().ok())
+        });
+        let at_hello = self.status.phase() == Phase::Opening;
+        let Some(ended) = ended else { return Ok(lost) };
+        self.last_words(&transport, &queue, &lost);
+        drop(serving);
+        Ok(transport.explain(self.account(lost, ended), at_hello))
+    }
+
+    fn transport(&mut self, socket: net::TcpStream) -> Result<Transport, Lost> {
+        let socket = Arc::new(socket);
+        let Some(tls) = &mut self.config.tls else {
+            return Ok(Transport::Plain(socket));
+        };
+        let client = tls.client(&self.name).map_err(Lost::Tls)?;
+        let session = Session::establish(socket, client).map_err(Lost::Tls)?;
+        Ok(Transport::Tls(Box::new(session)))
+    }
+
+    fn hello(&self) -> Vec<u8> {
+        let credentials = self.config.credentials();
+        let credentials = credentials.as_ref();
+        let credentials = credentials.map(|c| (c.user.as_str(), c.password.reveal()));
+        let mut hello = Vec::new();
+        reply::put_hello(credentials, PRODUCT, &mut hello);
+        hello
+    }
+
+    /// Ends the stream, and lets the peer read to its end: a socket that is closed with bytes
+    /// unread makes TCP take back what the peer has not read yet.
+    fn last_words(&self, transport: &Transport, queue: &Queue, lost: &Lost) {
+        if queue.is_closed() || transport.finish().is_err() || matches!(lost, Lost::Closed) {
+            return;
+        }
+        let socket = &mut &**transport.socket();
+        let until = Instant::now() + LINGER;
+        let mut rest = [0; 4096];
+        while let Some(left) = until.checked_duration_since(Instant::now())
+            && !left.is_zero()
+            && socket.set_read_timeout(Some(left)).is_ok()
+            && let Ok(1..) = socket.read(&mut rest)
+        {}
+    }
+
+    /// Reports what the end of the connection cost, and settles why it ended.
+    fn account(&self, lost: Lost, ended: Ended) -> Lost {
+        let count = ended.lost_updates();
+        if count > 0 {
+            self.status.add_lost_updates(count);
+            let name = &self.name;
+            log::warn!("{name}: {count} messages that were answered with success are lost");
+        }
+        match (lost, ended.error) {
+            // The writer woke the reader: the writer knows why.
+            (Lost::Closed | Lost::Broken { .. }, Some(error)) => Lost::Broken {
+                doing: "writing",
+                error,
+            },
+            (lost, _) => lost,
+        }
+    }
+}
+
+fn no_thread(error: std::io::Error) -> Lost {
+    Lost::Broken {
+        doing: "starting the writer thread",
+        error,
+    }
+}

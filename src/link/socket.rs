@@ -1,0 +1,78 @@
+//! From a host's name to a TCP connection that notices when its peer is gone.
+
+use super::lost::Lost;
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// How long each address of a host may take to answer.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A peer that is silent for so long is asked whether it is there, then again at each interval.
+const PROBE_AFTER: Duration = Duration::from_secs(10);
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
+
+/// What was sent and is not acknowledged for so long will never be.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
+
+/// Connects to the first address of the host that answers.
+///
+/// # Errors
+/// [`Lost::Resolve`] and [`Lost::Connect`].
+pub fn connect(host: &str, port: u16) -> Result<TcpStream, Lost> {
+    let mut failure = Lost::Resolve(io::Error::other("it has no address"));
+    for address in resolve(host, port).map_err(Lost::Resolve)? {
+        match TcpStream::connect_timeout(&address, CONNECT).and_then(prepare) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = Lost::Connect(address, error),
+        }
+    }
+    Err(failure)
+}
+
+/// The addresses of a host. `localhost` has some even where there is no resolver to ask, as in
+/// an empty root directory.
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match (host, port).to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(vec![
+            (Ipv4Addr::LOCALHOST, port).into(),
+            (Ipv6Addr::LOCALHOST, port).into(),
+        ]),
+        Err(error) => Err(error),
+    }
+}
+
+fn prepare(socket: TcpStream) -> io::Result<TcpStream> {
+    socket.set_nodelay(true)?;
+    let options = SockRef::from(&socket);
+    let keepalive = TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_INTERVAL)
+        .with_retries(PROBES);
+    options.set_tcp_keepalive(&keepalive)?;
+    options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_of_both_families_resolve() {
+        for (host, address) in [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80")] {
+            assert_eq!(resolve(host, 80).unwrap(), [address.parse().unwrap()]);
+        }
+    }
+
+    #[test]
+    fn a_name_without_address_is_an_error() {
+        assert!(matches!(
+            connect("no-such-host.invalid", 80),
+            Err(Lost::Resolve(_))
+        ));
+    }
+}

@@ -1,0 +1,80 @@
+//! What a link is doing and has done, for an operator who asks.
+
+use crate::ari::version::Version;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What a link is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Looking for the Proxy.
+    Connecting,
+    /// Connected: the Proxy has yet to say its init.
+    Opening,
+    /// Serving requests, by this version.
+    Serving(Version),
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Phase::Connecting => f.write_str("not connected"),
+            Phase::Opening => f.write_str("waiting for the init"),
+            Phase::Serving(version) => write!(f, "serving, ARI {version}"),
+        }
+    }
+}
+
+/// One link's state.
+#[derive(Debug)]
+pub struct Status {
+    phase: Mutex<Phase>,
+    /// Connections that served, beyond the first.
+    served: AtomicU64,
+    /// Updates that were answered with success and could not be written.
+    lost_updates: AtomicU64,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Status {
+            phase: Mutex::new(Phase::Connecting),
+            served: AtomicU64::new(0),
+            lost_updates: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Status {
+    /// Enters a phase.
+    pub fn set(&self, phase: Phase) {
+        if let Phase::Serving(_) = phase {
+            self.served.fetch_add(1, Ordering::Relaxed);
+        }
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    /// The present phase.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often a connection came to serve after an earlier one was lost.
+    #[must_use]
+    pub fn reconnections(&self) -> u64 {
+        self.served.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// Counts updates that were lost with their connection.
+    pub fn add_lost_updates(&self, count: u64) {
+        self.lost_updates.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Updates lost since the start.
+    #[must_use]
+    pub fn lost_updates(&self) -> u64 {
+        self.lost_updates.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,123 @@
+//! The requests of one read: each line taken, answered by the handler or refused here (section 8).
+
+use super::conversation::close_request;
+use super::lost::Lost;
+use crate::ari::Side;
+use crate::ari::handler::{Batch, Call};
+use crate::ari::line::{Line, MAX_LINE};
+use crate::ari::reply::ErrorKind;
+use crate::ari::request::{Head, Method, Request};
+use crate::ari::text::Encoding;
+use crate::shown::{Shown, ShownLine};
+
+/// One read's worth of a conversation.
+pub struct Turn<'a, B> {
+    /// The connection's name in the log.
+    pub name: &'a str,
+    /// Which Proxy is at the other end.
+    pub side: Side,
+    /// How strings are written.
+    pub encoding: Encoding,
+    /// What serves the requests.
+    pub batch: B,
+    /// Where replies are appended.
+    pub replies: &'a mut Vec<u8>,
+    /// Whether each request is logged.
+    pub verbose: bool,
+}
+
+impl<B: Batch> Turn<'_, B> {
+    /// Takes one line.
+    ///
+    /// # Errors
+    /// [`Lost`], when it ends the connection.
+    pub fn line(&mut self, line: Line<'_>) -> Result<(), Lost> {
+        let (line, too_long) = match line {
+            Line::Complete(line) => (line, false),
+            Line::TooLong(head) => (head, true),
+        };
+        if self.verbose {
+            // The log may block, which nobody else shall have to wait for.
+            self.batch.commit();
+            log::trace!("{} -> {}", self.name, ShownLine(line));
+        }
+        let Some(head) = Head::of(line) else {
+            if !line.trim_ascii().is_empty() {
+                self.skip("a line without method", line);
+            }
+            return Ok(());
+        };
+        let method = Method::named(head.method);
+        let Some(method) = method.filter(|method| method.side().is_none_or(|s| s == self.side))
+        else {
+            self.skip("an unknown method", line);
+            return Ok(());
+        };
+        let call = Call {
+            id: head.id,
+            method,
+            encoding: self.encoding,
+        };
+        if too_long {
+            self.refuse(call, &format!("the line is longer than {MAX_LINE} bytes"));
+            return Ok(());
+        }
+        self.request(call, Request::parse(method, head.args))
+    }
+
+    fn request<'r>(
+        &mut self,
+        call: Call<'r>,
+        request: Result<Request<'r>, crate::ari::request::Malformed>,
+    ) -> Result<(), Lost> {
+        let before = self.replies.len();
+        let served = match request {
+            Ok(Request::Close(params)) => return Err(close_request(params, None)),
+            Ok(Request::Init(_)) => {
+                let what = format!("a second init: {} {}", call.method, Shown(call.id));
+                return Err(Lost::Protocol(what));
+            }
+            Ok(request) => self.batch.serve(call, request, self.replies),
+            Err(malformed) => Err(malformed),
+        };
+        match served {
+            Ok(()) if self.verbose => self.log(call, before),
+            Ok(()) => {}
+            Err(_) if call.method == Method::Mpi || call.method == Method::Dpi => {
+                return Err(Lost::Protocol("a second init".into()));
+            }
+            Err(malformed) => self.refuse(call, &malformed.to_string()),
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, call: Call<'_>, before: usize) {
+        self.batch.commit();
+        // Replies may have been sent early; what is left is the last one in any case.
+        let reply = self.replies.get(before..).unwrap_or(self.replies);
+        let reply = reply.trim_ascii_end();
+        let answer = Head::of(reply).map_or(reply, |head| {
+            let said = head.id.len() + head.method.len() + 2;
+            reply.get(said..).unwrap_or_default()
+        });
+        log::debug!(
+            "{}: {} {} answered {}",
+            self.name,
+            call.method,
+            Shown(call.id),
+            Shown(answer)
+        );
+    }
+
+    fn skip(&mut self, what: &str, line: &[u8]) {
+        self.batch.commit();
+        log::warn!("{}: {what}, skipped: {}", self.name, ShownLine(line));
+    }
+
+    fn refuse(&mut self, call: Call<'_>, why: &str) {
+        self.batch.commit();
+        let (name, method, id) = (self.name, call.method, Shown(call.id));
+        log::warn!("{name}: malformed {method} {id}, answered with an error: {why}");
+        call.reply(self.replies).error(ErrorKind::Generic, why);
+    }
+}

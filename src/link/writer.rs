@@ -1,0 +1,182 @@
+//! The writer thread: batches out, in order; a keepalive when there was silence (section 4).
+
+use super::outlet::{Item, Queue};
+use super::transport::{SLICES, Transport};
+use crate::ari::handler::Outlet;
+use crate::ari::reply::{KEEPALIVE, count_unwritten_updates};
+use crate::shown::ShownLine;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::io;
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+/// Batches that are waiting go out together, up to about so many bytes.
+const GATHER: usize = 256 << 10;
+
+/// The writing half of one connection.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    transport: &'a Transport,
+    queue: &'a Queue,
+    items: Receiver<Item>,
+    keepalive: Duration,
+    batches: Vec<Vec<u8>>,
+    last_write: Instant,
+    /// Ciphertext, with TLS.
+    scratch: Vec<u8>,
+}
+
+/// How a writer ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it could not write, if that is what ended it.
+    pub error: Option<io::Error>,
+    /// Updates that were sent and are not known to have left.
+    pub unwritten: u64,
+    /// What it did not get to.
+    items: Receiver<Item>,
+}
+
+impl Ended {
+    /// All updates that were lost. To be asked when nobody can send any more.
+    #[must_use]
+    pub fn lost_updates(&self) -> u64 {
+        let waiting = self.items.try_iter().map(|item| match item {
+            Item::Lines(batch) => count_unwritten_updates(&batch, 0),
+            _ => 0,
+        });
+        self.unwritten + waiting.sum::<u64>()
+    }
+}
+
+impl<'a> Writer<'a> {
+    /// A writer that has written nothing yet.
+    #[must_use]
+    pub fn new(
+        transport: &'a Transport,
+        queue: &'a Queue,
+        items: Receiver<Item>,
+        keepalive: Duration,
+    ) -> Writer<'a> {
+        Writer {
+            transport,
+            queue,
+            items,
+            keepalive,
+            batches: Vec::with_capacity(SLICES),
+            last_write: Instant::now(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Writes until told to end, or until the connection breaks; then it wakes the reader.
+    #[must_use]
+    pub fn run(mut self) -> Ended {
+        let result = self.write_on();
+        let mut unwritten = 0;
+        let error = match result {
+            Ok(()) => None,
+            Err((written, error)) => {
+                self.queue.close();
+                let mut written = written;
+                for batch in &self.batches {
+                    unwritten += count_unwritten_updates(batch, written);
+                    written = written.saturating_sub(batch.len());
+                }
+                let _ = self.transport.socket().shutdown(Shutdown::Both); // it is broken
+                Some(error)
+            }
+        };
+        Ended {
+            error,
+            unwritten,
+            items: self.items,
+        }
+    }
+
+    fn write_on(&mut self) -> Result<(), (usize, io::Error)> {
+        loop {
+            match self.next_item() {
+                None => self.write_lines(KEEPALIVE.to_vec())?,
+                Some(Item::Lines(lines)) => {
+                    if self.write_gathered(lines)? {
+                        return Ok(());
+                    }
+                }
+                Some(Item::Keepalive(interval)) => self.keepalive = interval,
+                Some(Item::Flush) => self.write_batches()?,
+                Some(Item::End) => return Ok(()),
+            }
+        }
+    }
+
+    /// What comes next; `None` when a keepalive is due.
+    fn next_item(&self) -> Option<Item> {
+        let received = if self.keepalive.is_zero() {
+            self.items.recv().map_err(RecvTimeoutError::from)
+        } else {
+            self.items.recv_deadline(self.last_write + self.keepalive)
+        };
+        match received {
+            Ok(item) => Some(item),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Item::End),
+        }
+    }
+
+    /// Writes a batch and what waits behind it. Says whether the end stood there.
+    fn write_gathered(&mut self, lines: Vec<u8>) -> Result<bool, (usize, io::Error)> {
+        let mut size = lines.len();
+        self.batches.push(lines);
+        let mut last = None;
+        while self.batches.len() < SLICES && size < GATHER {
+            match self.items.try_recv() {
+                Ok(Item::Lines(lines)) => {
+                    size += lines.len();
+                    self.batches.push(lines);
+                }
+                Ok(other) => {
+                    last = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.write_batches()?;
+        match last {
+            Some(Item::Keepalive(interval)) => self.keepalive = interval,
+            Some(Item::End) => return Ok(true),
+            _ => {} // a flush has happened with the write
+        }
+        Ok(false)
+    }
+
+    /// Writes lines that were not queued.
+    fn write_lines(&mut self, lines: Vec<u8>) -> Result<(), (usize, io::Error)> {
+        self.trace(&lines);
+        self.transport.write(&[lines], &mut self.scratch)?;
+        self.last_write = Instant::now();
+        Ok(())
+    }
+
+    fn write_batches(&mut self) -> Result<(), (usize, io::Error)> {
+        for batch in &self.batches {
+            self.trace(batch);
+        }
+        self.transport.write(&self.batches, &mut self.scratch)?;
+        self.last_write = Instant::now();
+        for batch in self.batches.drain(..) {
+            self.queue.written(batch);
+        }
+        Ok(())
+    }
+
+    fn trace(&self, batch: &[u8]) {
+        if log::log_enabled!(log::Level::Trace) {
+            for line in batch.split_inclusive(|&byte| byte == b'\n') {
+                let line = line.trim_ascii_end();
+                log::trace!("{} <- {}", self.queue.name(), ShownLine(line));
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `chat-adapter`: arguments → run → exit code.
+
+use chat_adapter::cli::{self, Command};
+use chat_adapter::system::{Signals, Wish};
+use chat_adapter::{Adapter, Config, StartError, link, logging};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Print(text)) => match io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        Ok(Command::Run(config)) => match run(&config) {
+            Ok(code) => code,
+            Err(StartError::Usage(what)) => usage(&what),
+            Err(error) => {
+                log::error!("cannot start: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => usage(&error.to_string()),
+    }
+}
+
+fn usage(what: &str) -> ExitCode {
+    // Nobody may be there to read it, which is no reason to panic.
+    let _ = writeln!(
+        io::stderr(),
+        "chat-adapter: {what}\nTry 'chat-adapter --help'."
+    );
+    ExitCode::from(2)
+}
+
+fn run(config: &Config) -> Result<ExitCode, StartError> {
+    logging::start(config.log);
+    let mut signals = Signals::new()?;
+    let adapter = Adapter::start(config)?;
+    loop {
+        match signals.wait()? {
+            Wish::State => log::info!("{}", adapter.state()),
+            Wish::Reload => match adapter.reload() {
+                Ok(()) => log::info!("reloaded: connections to come use what was read"),
+                Err(problem) => log::error!("not reloaded, what was known is used on: {problem}"),
+            },
+            Wish::End => break,
+        }
+    }
+    log::info!("ending: what was answered is written out first");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            if !adapter.stop(link::DRAIN) {
+                log::warn!("ended with messages unwritten: a Proxy did not take them");
+            }
+            std::process::exit(0);
+        });
+        loop {
+            if let Ok(Wish::End) = signals.wait() {
+                log::warn!("ended at once");
+                std::process::exit(0);
+            }
+        }
+    })
+}

@@ -1,0 +1,71 @@
+//! Signals, as something main can wait for.
+
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::{flag, low_level::pipe};
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// SIGTERM, SIGINT: end.
+    End,
+    /// SIGUSR1: say how things are.
+    State,
+    /// SIGHUP: nothing ends.
+    Reload,
+}
+
+const WISHES: [(i32, Wish); 4] = [
+    (SIGTERM, Wish::End),
+    (SIGINT, Wish::End),
+    (SIGUSR1, Wish::State),
+    (SIGHUP, Wish::Reload),
+];
+
+/// The signals that came and were not yet looked at.
+#[derive(Debug)]
+pub struct Signals {
+    flags: Vec<(Wish, Arc<AtomicBool>)>,
+    pipe: UnixStream,
+}
+
+impl Signals {
+    /// Takes the signals over from their default actions.
+    ///
+    /// # Errors
+    /// The system's, when there is no pipe to be had.
+    pub fn new() -> io::Result<Signals> {
+        let (pipe, writer) = UnixStream::pair()?;
+        let mut flags = Vec::new();
+        for (signal, wish) in WISHES {
+            let raised = Arc::new(AtomicBool::new(false));
+            // In this order: whoever is woken by the pipe finds the flag.
+            flag::register(signal, Arc::clone(&raised))?;
+            pipe::register(signal, writer.try_clone()?)?;
+            flags.push((wish, raised));
+        }
+        Ok(Signals { flags, pipe })
+    }
+
+    /// Blocks until a signal comes.
+    ///
+    /// # Errors
+    /// The system's, when the pipe cannot be read.
+    pub fn wait(&mut self) -> io::Result<Wish> {
+        loop {
+            for (wish, raised) in &self.flags {
+                if raised.swap(false, Ordering::SeqCst) {
+                    return Ok(*wish);
+                }
+            }
+            match self.pipe.read(&mut [0; 64]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+    }
+}
