@@ -214,9 +214,10 @@ impl Adapter {
         let tally = &self.room.tally;
         let link = |(side, status): &(Side, Arc<Status>)| {
             format!(
-                "{side} {} ({} reconnections)",
+                "{side} {} ({} reconnections, {} bytes queued)",
                 status.phase(),
-                status.reconnections()
+                status.reconnections(),
+                status.queued()
             )
         };
         format!(

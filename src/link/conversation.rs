@@ -7,6 +7,7 @@ use super::lost::Lost;
 use super::opening::Init;
 use super::outlet::{Item, Queue};
 use super::shutdown::Shutdown;
+use super::sparing::Sparing;
 use super::status::{Phase, Status};
 use super::turn::Turn;
 use crate::ari::handler::{Batch, Handler, Opened, Outlet};
@@ -30,6 +31,8 @@ pub struct Conversation<'a, H> {
     pub status: &'a Status,
     /// Whether to go on.
     pub shutdown: &'a Shutdown,
+    /// Rations the warnings that the peer can provoke.
+    pub warnings: Sparing,
 }
 
 impl<H: Handler> Conversation<'_, H> {
@@ -129,6 +132,7 @@ impl<H: Handler> Conversation<'_, H> {
             batch: self.handler.batch(),
             replies: &mut replies,
             verbose: log::log_enabled!(Level::Debug),
+            warnings: &mut self.warnings,
         };
         let mut ended = turn.line(first);
         while ended.is_ok()

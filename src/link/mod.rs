@@ -12,10 +12,12 @@ mod reader;
 
 pub mod shutdown;
 mod socket;
+mod sparing;
 pub mod status;
 pub mod tls;
 mod transport;
 mod turn;
+mod watch;
 mod writer;
 
 use crate::ari::Side;
@@ -25,10 +27,12 @@ use crate::secret::Secret;
 use backoff::{Backoff, SERVED};
 use conversation::Conversation;
 use crossbeam_channel::{RecvTimeoutError, bounded};
+use log::Level;
 use lost::Lost;
 use outlet::{Item, Queue};
 pub use outlet::{QUEUE_LIMIT, REPLY_LIMIT};
 use shutdown::Shutdown;
+use sparing::Sparing;
 use status::{Phase, Status};
 use std::io::Read;
 use std::net;
@@ -109,6 +113,8 @@ pub struct Link<H> {
     backoff: Backoff,
     /// What was said last of a failure, and when.
     mentioned: Option<(String, Instant)>,
+    /// The last connection never came to serve.
+    looping: bool,
 }
 
 impl<H: Handler> Link<H> {
@@ -128,6 +134,7 @@ impl<H: Handler> Link<H> {
             status,
             backoff: Backoff::default(),
             mentioned: None,
+            looping: false,
         }
     }
 
@@ -135,7 +142,6 @@ impl<H: Handler> Link<H> {
     pub fn run(mut self) {
         log::info!("{}: connecting", self.name);
         while !self.shutdown.is_requested() {
-            let began = Instant::now();
             let lost = match self.connection() {
                 Ok(lost) => lost,
                 Err(lost) => lost,
@@ -143,11 +149,12 @@ impl<H: Handler> Link<H> {
             if self.shutdown.is_requested() {
                 return;
             }
-            let served = matches!(self.status.phase(), Phase::Serving(_));
+            let served = self.status.served();
             self.status.set(Phase::Connecting);
-            if served && began.elapsed() >= SERVED {
+            if served.is_some_and(|time| time >= SERVED) {
                 self.backoff.reset();
             }
+            let served = served.is_some();
             let wait = match lost.is_lasting() {
                 true => self.backoff.next_lasting_wait(),
                 false => self.backoff.next_wait(),
@@ -159,6 +166,15 @@ impl<H: Handler> Link<H> {
         }
     }
 
+    /// At which level the steps of an attempt are said: when it goes round in a loop of the same
+    /// failure after being connected, they are no news.
+    fn level(&self) -> Level {
+        match self.looping {
+            true => Level::Debug,
+            false => Level::Info,
+        }
+    }
+
     /// Says what happened, unless it is what was said a short while ago.
     fn mention(&mut self, lost: &Lost, wait: Duration, served: bool) {
         let text = lost.to_string();
@@ -167,6 +183,7 @@ impl<H: Handler> Link<H> {
             .as_ref()
             .is_some_and(|(said, when)| *said == text && !served && when.elapsed() < MENTION_AGAIN);
         let (name, millis) = (&self.name, wait.as_millis());
+        self.looping = !served && !matches!(lost, Lost::Connect(..) | Lost::Resolve(_));
         if is_known {
             log::debug!("{name}: {text}; next try in {millis} ms");
         } else {
@@ -182,16 +199,16 @@ impl<H: Handler> Link<H> {
         let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
         let transport = self.transport(socket)?;
         let serving = self.shutdown.serving(transport.socket());
-        match &transport {
-            Transport::Plain(_) => log::info!("{}: connected to {peer}", self.name),
-            Transport::Tls(session) => {
-                log::info!("{}: connected to {peer}, {}", self.name, session.agreed());
-            }
-        }
+        let agreed = match &transport {
+            Transport::Plain(_) => String::new(),
+            Transport::Tls(session) => format!(", {}", session.agreed()),
+        };
+        log::log!(self.level(), "{}: connected to {peer}{agreed}", self.name);
         self.status.set(Phase::Opening);
 
         let (queue, items) = Queue::new(self.name.clone());
         let queue = Arc::new(queue);
+        self.status.attach(&queue);
         queue.send(self.hello());
         let keepalive = opening::keepalive_before_init(self.config.keepalive);
         let (lost, ended) = thread::scope(|scope| {
@@ -212,6 +229,7 @@ impl<H: Handler> Link<H> {
                 config: &self.config,
                 status: &self.status,
                 shutdown: &self.shutdown,
+                warnings: Sparing::default(),
             };
             let mut source = transport.reader(&queue);
             let lost = reader::read_on(&mut source, transport.socket(), &mut conversation);

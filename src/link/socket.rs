@@ -1,6 +1,7 @@
 //! From a host's name to a TCP connection that notices when its peer is gone.
 
 use super::lost::Lost;
+use super::watch::LOOK_AFTER;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -10,12 +11,14 @@ use std::time::Duration;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// A peer that is silent for so long is asked whether it is there, then again at each interval.
+/// With [`UNACKNOWLEDGED`] this notices within half a minute that a peer is gone, whether or not
+/// anything is being said.
 const PROBE_AFTER: Duration = Duration::from_secs(10);
-const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-const PROBES: u32 = 3;
+const PROBE_INTERVAL: Duration = Duration::from_secs(3);
+const PROBES: u32 = 5;
 
-/// What was sent and is not acknowledged for so long will never be.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
+/// What was sent and is not acknowledged for so long never will be.
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(18);
 
 /// Connects to the first address of the host that answers.
 ///
@@ -54,6 +57,8 @@ fn prepare(socket: TcpStream) -> io::Result<TcpStream> {
         .with_retries(PROBES);
     options.set_tcp_keepalive(&keepalive)?;
     options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    // A writer that is kept waiting looks after the connection in between.
+    socket.set_write_timeout(Some(LOOK_AFTER))?;
     Ok(socket)
 }
 

@@ -1,9 +1,11 @@
 //! What a link is doing and has done, for an operator who asks.
 
+use super::outlet::Queue;
 use crate::ari::version::Version;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 /// What a link is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +28,17 @@ impl fmt::Display for Phase {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One link's state.
 #[derive(Debug)]
 pub struct Status {
-    phase: Mutex<Phase>,
+    /// The present phase, and since when.
+    phase: Mutex<(Phase, Instant)>,
+    /// What the present connection has to write.
+    queue: Mutex<Weak<Queue>>,
     /// Connections that served, beyond the first.
     served: AtomicU64,
     /// Updates that were answered with success and could not be written.
@@ -39,7 +48,8 @@ pub struct Status {
 impl Default for Status {
     fn default() -> Self {
         Status {
-            phase: Mutex::new(Phase::Connecting),
+            phase: Mutex::new((Phase::Connecting, Instant::now())),
+            queue: Mutex::default(),
             served: AtomicU64::new(0),
             lost_updates: AtomicU64::new(0),
         }
@@ -52,13 +62,33 @@ impl Status {
         if let Phase::Serving(_) = phase {
             self.served.fetch_add(1, Ordering::Relaxed);
         }
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        *lock(&self.phase) = (phase, Instant::now());
     }
 
     /// The present phase.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.phase).0
+    }
+
+    /// For how long the present connection has served, if it does.
+    #[must_use]
+    pub fn served(&self) -> Option<Duration> {
+        let (phase, since) = *lock(&self.phase);
+        matches!(phase, Phase::Serving(_)).then(|| since.elapsed())
+    }
+
+    /// A new connection has this queue.
+    pub(super) fn attach(&self, queue: &Arc<Queue>) {
+        *lock(&self.queue) = Arc::downgrade(queue);
+    }
+
+    /// Bytes of memory that wait to be written on the present connection.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        lock(&self.queue)
+            .upgrade()
+            .map_or(0, |queue| queue.queued())
     }
 
     /// How often a connection came to serve after an earlier one was lost.

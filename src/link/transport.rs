@@ -5,6 +5,7 @@
 use super::lost::Lost;
 use super::outlet::{Item, Queue};
 use super::tls::Session;
+use super::watch::Watch;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -49,10 +50,17 @@ impl Transport {
         &self,
         batches: &[Vec<u8>],
         scratch: &mut Vec<u8>,
+        watch: &mut Watch<'_>,
     ) -> Result<(), (usize, io::Error)> {
         match self {
-            Transport::Plain(socket) => write_plain(socket, batches),
-            Transport::Tls(session) => session.write(batches, scratch).map_err(|error| (0, error)),
+            Transport::Plain(socket) => write_all(socket, batches, watch),
+            Transport::Tls(session) => {
+                scratch.clear();
+                let sealed = session.seal(batches, scratch);
+                sealed.map_err(|error| (0, error))?;
+                let written = write_all(session.socket(), std::slice::from_ref(scratch), watch);
+                written.map_err(|(_, error)| (0, error))
+            }
         }
     }
 
@@ -85,32 +93,40 @@ impl Transport {
     }
 }
 
-fn write_plain(mut socket: &TcpStream, batches: &[Vec<u8>]) -> Result<(), (usize, io::Error)> {
-    let mut written = 0;
-    let mut count_or_fail = |result: io::Result<usize>| match result {
-        Ok(0) => Err((written, io::ErrorKind::WriteZero.into())),
-        Ok(count) => {
-            written += count;
-            Ok(count)
-        }
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        Err(error) => Err((written, error)),
-    };
-    if let [batch] = batches {
-        let mut rest = &batch[..];
-        while !rest.is_empty() {
-            rest = &rest[count_or_fail(socket.write(rest))?..];
-        }
-        return Ok(());
-    }
+/// Writes all there is. Whenever the peer takes nothing for a while, the watch has a look.
+fn write_all(
+    mut socket: &TcpStream,
+    batches: &[Vec<u8>],
+    watch: &mut Watch<'_>,
+) -> Result<(), (usize, io::Error)> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     for (slice, batch) in slices.iter_mut().zip(batches) {
         *slice = IoSlice::new(batch);
     }
     let mut rest = &mut slices[..batches.len()];
+    let mut written = 0;
+    // Drops what is empty, of which no write would ever report anything.
+    IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {
-        let count = count_or_fail(socket.write_vectored(rest))?;
-        IoSlice::advance_slices(&mut rest, count);
+        let result = match &*rest {
+            [only] => socket.write(only),
+            many => socket.write_vectored(many),
+        };
+        match result {
+            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+            Ok(count) => {
+                watch.reads();
+                written += count;
+                IoSlice::advance_slices(&mut rest, count);
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    watch.look();
+                }
+                _ => return Err((written, error)),
+            },
+        }
     }
     Ok(())
 }

@@ -2,13 +2,15 @@
 
 use super::conversation::close_request;
 use super::lost::Lost;
+use super::sparing::{Sparing, Verdict};
 use crate::ari::Side;
 use crate::ari::handler::{Batch, Call};
 use crate::ari::line::{Line, MAX_LINE};
 use crate::ari::reply::ErrorKind;
-use crate::ari::request::{Head, Method, Request};
+use crate::ari::request::{Head, Malformed, Method, Request};
 use crate::ari::text::Encoding;
 use crate::shown::{Shown, ShownLine};
+use std::fmt;
 
 /// One read's worth of a conversation.
 pub struct Turn<'a, B> {
@@ -24,6 +26,8 @@ pub struct Turn<'a, B> {
     pub replies: &'a mut Vec<u8>,
     /// Whether each request is logged.
     pub verbose: bool,
+    /// Rations what the peer can provoke.
+    pub warnings: &'a mut Sparing,
 }
 
 impl<B: Batch> Turn<'_, B> {
@@ -68,7 +72,7 @@ impl<B: Batch> Turn<'_, B> {
     fn request<'r>(
         &mut self,
         call: Call<'r>,
-        request: Result<Request<'r>, crate::ari::request::Malformed>,
+        request: Result<Request<'r>, Malformed>,
     ) -> Result<(), Lost> {
         let before = self.replies.len();
         let served = match request {
@@ -110,14 +114,27 @@ impl<B: Batch> Turn<'_, B> {
     }
 
     fn skip(&mut self, what: &str, line: &[u8]) {
-        self.batch.commit();
-        log::warn!("{}: {what}, skipped: {}", self.name, ShownLine(line));
+        self.warn(format_args!("{what}, skipped: {}", ShownLine(line)));
     }
 
     fn refuse(&mut self, call: Call<'_>, why: &str) {
-        self.batch.commit();
-        let (name, method, id) = (self.name, call.method, Shown(call.id));
-        log::warn!("{name}: malformed {method} {id}, answered with an error: {why}");
+        let (method, id) = (call.method, Shown(call.id));
+        self.warn(format_args!(
+            "malformed {method} {id}, answered with an error: {why}"
+        ));
         call.reply(self.replies).error(ErrorKind::Generic, why);
+    }
+
+    fn warn(&mut self, what: fmt::Arguments<'_>) {
+        self.batch.commit();
+        let name = self.name;
+        match self.warnings.judge() {
+            Verdict::Count => return,
+            Verdict::SayAfter(unsaid) => {
+                log::warn!("{name}: {unsaid} warnings like the next one were not written");
+            }
+            Verdict::Say => {}
+        }
+        log::warn!("{name}: {what}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::outlet::{Item, Queue};
 use super::transport::{SLICES, Transport};
+use super::watch::{LOOK_AFTER, Watch};
 use crate::ari::handler::Outlet;
 use crate::ari::reply::{KEEPALIVE, count_unwritten_updates};
 use crate::shown::ShownLine;
@@ -24,6 +25,9 @@ pub struct Writer<'a> {
     last_write: Instant,
     /// Ciphertext, with TLS.
     scratch: Vec<u8>,
+    watch: Watch<'a>,
+    /// When to look whether what was written arrived.
+    look_at: Option<Instant>,
 }
 
 /// How a writer ended.
@@ -66,6 +70,8 @@ impl<'a> Writer<'a> {
             batches: Vec::with_capacity(SLICES),
             last_write: Instant::now(),
             scratch: Vec::new(),
+            watch: Watch::new(transport.socket(), queue.name()),
+            look_at: None,
         }
     }
 
@@ -97,7 +103,7 @@ impl<'a> Writer<'a> {
     fn write_on(&mut self) -> Result<(), (usize, io::Error)> {
         loop {
             match self.next_item() {
-                None => self.write_lines(KEEPALIVE.to_vec())?,
+                None => self.time_passed()?,
                 Some(Item::Lines(lines)) => {
                     if self.write_gathered(lines)? {
                         return Ok(());
@@ -110,18 +116,37 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// What comes next; `None` when a keepalive is due.
+    /// What comes next; `None` when there is something to be done at this time.
     fn next_item(&self) -> Option<Item> {
-        let received = if self.keepalive.is_zero() {
-            self.items.recv().map_err(RecvTimeoutError::from)
-        } else {
-            self.items.recv_deadline(self.last_write + self.keepalive)
+        let keepalive_at = self.keepalive_at();
+        let received = match keepalive_at.into_iter().chain(self.look_at).min() {
+            Some(deadline) => self.items.recv_deadline(deadline),
+            None => self.items.recv().map_err(RecvTimeoutError::from),
         };
         match received {
             Ok(item) => Some(item),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(Item::End),
         }
+    }
+
+    fn keepalive_at(&self) -> Option<Instant> {
+        (!self.keepalive.is_zero()).then(|| self.last_write + self.keepalive)
+    }
+
+    fn time_passed(&mut self) -> Result<(), (usize, io::Error)> {
+        let now = Instant::now();
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look_at = (!self.watch.look()).then(|| now + LOOK_AFTER);
+        }
+        if self.keepalive_at().is_some_and(|at| at <= now) {
+            let keepalive = KEEPALIVE.to_vec();
+            self.trace(&keepalive);
+            self.transport
+                .write(&[keepalive], &mut self.scratch, &mut self.watch)?;
+            self.last_write = now;
+        }
+        Ok(())
     }
 
     /// Writes a batch and what waits behind it. Says whether the end stood there.
@@ -151,20 +176,14 @@ impl<'a> Writer<'a> {
         Ok(false)
     }
 
-    /// Writes lines that were not queued.
-    fn write_lines(&mut self, lines: Vec<u8>) -> Result<(), (usize, io::Error)> {
-        self.trace(&lines);
-        self.transport.write(&[lines], &mut self.scratch)?;
-        self.last_write = Instant::now();
-        Ok(())
-    }
-
     fn write_batches(&mut self) -> Result<(), (usize, io::Error)> {
         for batch in &self.batches {
             self.trace(batch);
         }
-        self.transport.write(&self.batches, &mut self.scratch)?;
+        self.transport
+            .write(&self.batches, &mut self.scratch, &mut self.watch)?;
         self.last_write = Instant::now();
+        self.look_at.get_or_insert(self.last_write + LOOK_AFTER);
         for batch in self.batches.drain(..) {
             self.queue.written(batch);
         }

@@ -90,22 +90,20 @@ impl Session {
         }
     }
 
-    /// Encrypts and writes all of `parts`. To be called from one thread at a time. `scratch` is
-    /// for reuse.
+    /// Encrypts `parts` and takes what is to be sent, beside what TLS owes the peer on its own,
+    /// into `out`. Records must leave in the order in which they are taken: by one thread.
     ///
     /// # Errors
-    /// The socket's.
-    pub fn write(&self, parts: &[Vec<u8>], scratch: &mut Vec<u8>) -> io::Result<()> {
-        scratch.clear();
+    /// None in practice: nothing here waits or fails.
+    pub fn seal(&self, parts: &[Vec<u8>], out: &mut Vec<u8>) -> io::Result<()> {
         let mut connection = self.lock();
         for part in parts {
             connection.writer().write_all(part)?;
         }
         while connection.wants_write() {
-            connection.write_tls(scratch)?;
+            connection.write_tls(out)?;
         }
-        drop(connection);
-        (&*self.socket).write_all(scratch)
+        Ok(())
     }
 
     /// Ends the session's sending half: `close_notify` leaves, then the socket's end of stream.
@@ -114,7 +112,9 @@ impl Session {
     /// The socket's.
     pub fn finish(&self) -> io::Result<()> {
         self.lock().send_close_notify();
-        self.write(&[], &mut Vec::new())?;
+        let mut last = Vec::new();
+        self.seal(&[], &mut last)?;
+        (&*self.socket).write_all(&last)?;
         self.socket.shutdown(Shutdown::Write)
     }
 
