@@ -4,7 +4,8 @@
 //! they get, is decided here: this process connects to the server's two Proxy Adapters and
 //! answers what they ask. Arrows point one way:
 //!
-//! - [`cli`], [`logging`], [`system`]: how the program is started, watched and ended;
+//! - [`cli`], [`credentials`], [`logging`], [`system`], [`service`]: how the program is
+//!   started, watched and ended;
 //! - [`link`]: one connection to a Proxy, its threads, its life and death;
 //! - [`chat`]: what is answered; pure state;
 //! - [`ari`]: the protocol; pure functions.
@@ -18,6 +19,7 @@ pub mod credentials;
 pub mod link;
 pub mod logging;
 pub mod secret;
+pub mod service;
 pub mod shown;
 pub mod system;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub keepalive: Option<Duration>,
     /// How much to log; `None`: as the environment says.
     pub log: Option<log::LevelFilter>,
+    /// How often each thread must prove that it is alive; `None`: nobody wants to know.
+    pub pulse: Option<Duration>,
 }
 
 impl Default for Config {
@@ -67,6 +71,7 @@ impl Default for Config {
             tls: None,
             keepalive: None,
             log: None,
+            pulse: None,
         }
     }
 }
@@ -128,7 +133,8 @@ impl Adapter {
     pub fn start(config: &Config) -> Result<Adapter, StartError> {
         let adapter = Adapter {
             shutdown: Arc::default(),
-            links: [Side::Metadata, Side::Data].map(|side| (side, Arc::default())),
+            links: [Side::Metadata, Side::Data]
+                .map(|side| (side, Arc::new(Status::new(config.pulse)))),
             room: Arc::default(),
             sources: config.credentials.clone(),
             credentials: Arc::default(),
@@ -205,6 +211,12 @@ impl Adapter {
     /// Requests the end, and does not wait.
     pub fn request_stop(&self) {
         self.shutdown.request();
+    }
+
+    /// Whether every thread has been heard of as it promised.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.links.iter().all(|(_, status)| status.is_alive())
     }
 
     /// How things are, in one line.

@@ -1,10 +1,12 @@
 //! `chat-adapter`: arguments → run → exit code.
 
 use chat_adapter::cli::{self, Command};
+use chat_adapter::service::Manager;
 use chat_adapter::system::{Signals, Wish};
 use chat_adapter::{Adapter, Config, StartError, link, logging};
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::thread;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
@@ -35,31 +37,45 @@ fn usage(what: &str) -> ExitCode {
 
 fn run(config: &Config) -> Result<ExitCode, StartError> {
     logging::start(config.log);
+    let mut manager = Manager::find();
     let mut signals = Signals::new()?;
-    let adapter = Adapter::start(config)?;
+    let pulse = manager.pulse();
+    let adapter = Adapter::start(&Config {
+        pulse,
+        ..config.clone()
+    })?;
+    manager.ready();
     loop {
-        match signals.wait()? {
-            Wish::State => log::info!("{}", adapter.state()),
-            Wish::Reload => match adapter.reload() {
-                Ok(()) => log::info!("reloaded: connections to come use what was read"),
-                Err(problem) => log::error!("not reloaded, what was known is used on: {problem}"),
-            },
-            Wish::End => break,
+        manager.attend(&adapter);
+        match signals.wait(manager.interval())? {
+            Some(Wish::State) => log::info!("{}", adapter.state()),
+            Some(Wish::Reload) => manager.reloading(|| reload(&adapter)),
+            Some(Wish::End) => break,
+            None => {}
         }
     }
+    manager.stopping();
     log::info!("ending: what was answered is written out first");
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| {
             if !adapter.stop(link::DRAIN) {
                 log::warn!("ended with messages unwritten: a Proxy did not take them");
             }
-            std::process::exit(0);
+            log::info!("ended");
+            process::exit(0);
         });
         loop {
-            if let Ok(Wish::End) = signals.wait() {
+            if let Ok(Some(Wish::End)) = signals.wait(None) {
                 log::warn!("ended at once");
-                std::process::exit(0);
+                process::exit(0);
             }
         }
     })
+}
+
+fn reload(adapter: &Adapter) {
+    match adapter.reload() {
+        Ok(()) => log::info!("reloaded: connections to come use what was read"),
+        Err(problem) => log::error!("not reloaded, what was known is used on: {problem}"),
+    }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub enum Wish {
     End,
     /// SIGUSR1: say how things are.
     State,
-    /// SIGHUP: nothing ends.
+    /// SIGHUP: read credentials and certificates again.
     Reload,
 }
 
@@ -50,21 +51,26 @@ impl Signals {
         Ok(Signals { flags, pipe })
     }
 
-    /// Blocks until a signal comes.
+    /// Blocks until a signal comes, or until the time is over: then it is `None`.
     ///
     /// # Errors
     /// The system's, when the pipe cannot be read.
-    pub fn wait(&mut self) -> io::Result<Wish> {
+    pub fn wait(&mut self, time: Option<Duration>) -> io::Result<Option<Wish>> {
+        self.pipe.set_read_timeout(time)?;
         loop {
             for (wish, raised) in &self.flags {
                 if raised.swap(false, Ordering::SeqCst) {
-                    return Ok(*wish);
+                    return Ok(Some(*wish));
                 }
             }
             match self.pipe.read(&mut [0; 64]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => return Ok(None),
+                    _ => return Err(error),
+                },
             }
         }
     }

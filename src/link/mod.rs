@@ -8,6 +8,7 @@ mod conversation;
 pub mod lost;
 mod opening;
 mod outlet;
+mod pulse;
 mod reader;
 
 pub mod shutdown;
@@ -17,6 +18,7 @@ pub mod status;
 pub mod tls;
 mod transport;
 mod turn;
+mod waiting;
 mod watch;
 mod writer;
 
@@ -160,8 +162,22 @@ impl<H: Handler> Link<H> {
                 false => self.backoff.next_wait(),
             };
             self.mention(&lost, wait, served);
-            if self.shutdown.wait(wait) {
+            if self.wait(wait) {
                 return;
+            }
+        }
+    }
+
+    /// Waits before the next try; says whether the end was requested meanwhile.
+    fn wait(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            let pulse = &self.status.reader;
+            pulse.beat();
+            let left = until.saturating_duration_since(Instant::now());
+            let nap = pulse.every().map_or(left, |every| every.min(left));
+            if left.is_zero() || self.shutdown.wait(nap) {
+                return self.shutdown.is_requested();
             }
         }
     }
@@ -194,7 +210,8 @@ impl<H: Handler> Link<H> {
 
     /// One connection from its beginning to its end.
     fn connection(&mut self) -> Result<Lost, Lost> {
-        let socket = socket::connect(&self.config.host, self.config.port)?;
+        let pulse = &self.status.reader;
+        let socket = socket::connect(&self.config.host, self.config.port, pulse)?;
         let peer = socket.peer_addr();
         let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
         let transport = self.transport(socket)?;
@@ -212,7 +229,7 @@ impl<H: Handler> Link<H> {
         queue.send(self.hello());
         let keepalive = opening::keepalive_before_init(self.config.keepalive);
         let (lost, ended) = thread::scope(|scope| {
-            let writer = Writer::new(&transport, &queue, items, keepalive);
+            let writer = Writer::new(&transport, &queue, items, keepalive, &self.status.writer);
             let name = format!("{}-writer", self.config.side);
             let (running, finished) = bounded::<()>(0);
             let writer = thread::Builder::new().name(name).spawn_scoped(scope, || {
@@ -236,6 +253,7 @@ impl<H: Handler> Link<H> {
             // From here on nobody sends: what was answered with success is queued.
             self.handler.lost();
             queue.tell(Item::End);
+            self.status.reader.promise(DRAIN + LINGER);
             if lost.is_dead() || finished.recv_timeout(DRAIN) == Err(RecvTimeoutError::Timeout) {
                 // A writer that the peer keeps waiting returns then.
                 let _ = transport.socket().shutdown(net::Shutdown::Both);
@@ -254,6 +272,7 @@ impl<H: Handler> Link<H> {
         let Some(tls) = &mut self.config.tls else {
             return Ok(Transport::Plain(socket));
         };
+        self.status.reader.promise(tls::HANDSHAKE);
         let client = tls.client(&self.name).map_err(Lost::Tls)?;
         let session = Session::establish(socket, client).map_err(Lost::Tls)?;
         Ok(Transport::Tls(Box::new(session)))

@@ -3,6 +3,7 @@
 //! Sending never blocks. Updates ask for room first and are refused when there is none; for
 //! replies the reader waits, before it reads more, until enough has left.
 
+use super::pulse::Pulse;
 use crate::ari::handler::Outlet;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -88,11 +89,15 @@ impl Queue {
 
     /// Blocks while the peer does not take what is queued for it, so that no more is asked of it.
     /// Returns at once when the connection is going away.
-    pub fn wait_for_room(&self) {
+    pub fn wait_for_room(&self, pulse: &Pulse) {
         while self.queued() > REPLY_LIMIT && !self.is_closed() {
             self.waiting.store(true, Ordering::SeqCst);
             if self.queued.load(Ordering::SeqCst) > REPLY_LIMIT && !self.is_closed() {
-                let _ = self.drained.1.recv();
+                pulse.beat();
+                let _ = match pulse.every() {
+                    Some(time) => self.drained.1.recv_timeout(time).is_ok(),
+                    None => self.drained.1.recv().is_ok(),
+                };
             }
             self.waiting.store(false, Ordering::SeqCst);
         }
@@ -174,7 +179,7 @@ mod tests {
             queue.send(vec![b'x'; REPLY_LIMIT]);
         }
         std::thread::scope(|scope| {
-            let reader = scope.spawn(|| queue.wait_for_room());
+            let reader = scope.spawn(|| queue.wait_for_room(&Pulse::new(None)));
             for item in received.iter().take(3) {
                 assert!(!reader.is_finished());
                 let Item::Lines(batch) = item else { panic!() };
@@ -189,7 +194,7 @@ mod tests {
         let (queue, _received) = Queue::new("metadata".into());
         queue.send(vec![b'x'; 2 * REPLY_LIMIT]);
         std::thread::scope(|scope| {
-            scope.spawn(|| queue.wait_for_room());
+            scope.spawn(|| queue.wait_for_room(&Pulse::new(None)));
             queue.close();
         });
         assert!(queue.is_closed());

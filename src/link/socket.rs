@@ -1,11 +1,15 @@
 //! From a host's name to a TCP connection that notices when its peer is gone.
 
 use super::lost::Lost;
+use super::pulse::Pulse;
 use super::watch::LOOK_AFTER;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
+
+/// How long a resolver may take at the worst: some servers, asked twice each.
+const RESOLVE: Duration = Duration::from_secs(60);
 
 /// How long each address of a host may take to answer.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -24,9 +28,11 @@ pub const UNACKNOWLEDGED: Duration = Duration::from_secs(18);
 ///
 /// # Errors
 /// [`Lost::Resolve`] and [`Lost::Connect`].
-pub fn connect(host: &str, port: u16) -> Result<TcpStream, Lost> {
+pub fn connect(host: &str, port: u16, pulse: &Pulse) -> Result<TcpStream, Lost> {
+    pulse.promise(RESOLVE);
     let mut failure = Lost::Resolve(io::Error::other("it has no address"));
     for address in resolve(host, port).map_err(Lost::Resolve)? {
+        pulse.promise(CONNECT);
         match TcpStream::connect_timeout(&address, CONNECT).and_then(prepare) {
             Ok(socket) => return Ok(socket),
             Err(error) => failure = Lost::Connect(address, error),
@@ -76,7 +82,7 @@ mod tests {
     #[test]
     fn a_name_without_address_is_an_error() {
         assert!(matches!(
-            connect("no-such-host.invalid", 80),
+            connect("no-such-host.invalid", 80, &Pulse::new(None)),
             Err(Lost::Resolve(_))
         ));
     }

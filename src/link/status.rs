@@ -1,6 +1,7 @@
 //! What a link is doing and has done, for an operator who asks.
 
 use super::outlet::Queue;
+use super::pulse::Pulse;
 use crate::ari::version::Version;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,20 +44,32 @@ pub struct Status {
     served: AtomicU64,
     /// Updates that were answered with success and could not be written.
     lost_updates: AtomicU64,
+    /// Of the link's own thread.
+    pub(super) reader: Pulse,
+    /// Of the present connection's writer.
+    pub(super) writer: Pulse,
 }
 
-impl Default for Status {
-    fn default() -> Self {
+impl Status {
+    /// That of a link whose threads are to be heard of so often, if at all.
+    #[must_use]
+    pub fn new(pulse: Option<Duration>) -> Status {
         Status {
             phase: Mutex::new((Phase::Connecting, Instant::now())),
             queue: Mutex::default(),
             served: AtomicU64::new(0),
             lost_updates: AtomicU64::new(0),
+            reader: Pulse::new(pulse),
+            writer: Pulse::new(pulse),
         }
     }
-}
 
-impl Status {
+    /// Whether both threads have been heard of as they promised.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.reader.is_kept() && self.writer.is_kept()
+    }
+
     /// Enters a phase.
     pub fn set(&self, phase: Phase) {
         if let Phase::Serving(_) = phase {

@@ -5,6 +5,7 @@
 //! kernel still answers, only its window is shut. The system says which of the two it is, and
 //! the timeout is lifted for as long as a peer is merely slow.
 
+use super::pulse::Pulse;
 use super::socket::UNACKNOWLEDGED;
 use socket2::SockRef;
 use std::fs;
@@ -33,6 +34,8 @@ enum Fate {
 pub struct Watch<'a> {
     socket: &'a TcpStream,
     name: &'a str,
+    /// Of the thread that watches.
+    pulse: &'a Pulse,
     /// The timeout is lifted: the peer does not read.
     lifted: bool,
 }
@@ -40,16 +43,18 @@ pub struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// Watches `socket`; `name` is the connection's in the log.
     #[must_use]
-    pub fn new(socket: &'a TcpStream, name: &'a str) -> Watch<'a> {
+    pub fn new(socket: &'a TcpStream, name: &'a str, pulse: &'a Pulse) -> Watch<'a> {
         Watch {
             socket,
             name,
+            pulse,
             lifted: false,
         }
     }
 
     /// Looks at the connection. Says whether there is nothing left to watch for the moment.
     pub fn look(&mut self) -> bool {
+        self.pulse.beat();
         let fate = fate_of(self.socket);
         match fate {
             Some(Fate::WindowShut(probes)) if probes < UNANSWERED => {
@@ -164,7 +169,8 @@ mod tests {
                 continue; // a machine without that family
             }
             let (mut socket, mut peer) = pair(address);
-            let mut watch = Watch::new(&socket, "data");
+            let pulse = Pulse::new(None);
+            let mut watch = Watch::new(&socket, "data", &pulse);
             assert!(watch.look());
             // Until nothing goes in any more: then the peer's window is shut, or about to be.
             socket.set_nonblocking(true).unwrap();

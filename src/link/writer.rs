@@ -1,6 +1,7 @@
 //! The writer thread: batches out, in order; a keepalive when there was silence (section 4).
 
 use super::outlet::{Item, Queue};
+use super::pulse::Pulse;
 use super::transport::{SLICES, Transport};
 use super::watch::{LOOK_AFTER, Watch};
 use crate::ari::handler::Outlet;
@@ -28,6 +29,7 @@ pub struct Writer<'a> {
     watch: Watch<'a>,
     /// When to look whether what was written arrived.
     look_at: Option<Instant>,
+    pulse: &'a Pulse,
 }
 
 /// How a writer ended.
@@ -61,6 +63,7 @@ impl<'a> Writer<'a> {
         queue: &'a Queue,
         items: Receiver<Item>,
         keepalive: Duration,
+        pulse: &'a Pulse,
     ) -> Writer<'a> {
         Writer {
             transport,
@@ -70,8 +73,9 @@ impl<'a> Writer<'a> {
             batches: Vec::with_capacity(SLICES),
             last_write: Instant::now(),
             scratch: Vec::new(),
-            watch: Watch::new(transport.socket(), queue.name()),
+            watch: Watch::new(transport.socket(), queue.name(), pulse),
             look_at: None,
+            pulse,
         }
     }
 
@@ -79,6 +83,7 @@ impl<'a> Writer<'a> {
     #[must_use]
     pub fn run(mut self) -> Ended {
         let result = self.write_on();
+        self.pulse.rest();
         let mut unwritten = 0;
         let error = match result {
             Ok(()) => None,
@@ -118,8 +123,10 @@ impl<'a> Writer<'a> {
 
     /// What comes next; `None` when there is something to be done at this time.
     fn next_item(&self) -> Option<Item> {
-        let keepalive_at = self.keepalive_at();
-        let received = match keepalive_at.into_iter().chain(self.look_at).min() {
+        self.pulse.beat();
+        let pulse_at = self.pulse.every().map(|every| Instant::now() + every);
+        let due = [self.keepalive_at(), self.look_at, pulse_at];
+        let received = match due.into_iter().flatten().min() {
             Some(deadline) => self.items.recv_deadline(deadline),
             None => self.items.recv().map_err(RecvTimeoutError::from),
         };

@@ -7,7 +7,7 @@ mod session;
 mod trust;
 mod words;
 
-pub use session::{Reader, Session};
+pub use session::{HANDSHAKE, Reader, Session};
 
 use crate::shown::Shown;
 use identity::Identity;
