@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::{self, Write};
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -149,8 +150,8 @@ pub const OPTIONS: &[Opt] = &[
         "keepalive",
         "MILLIS",
         &[
-            "longest silence before a keepalive is sent; 0: only",
-            "what the Proxy asks for [default: 10000]",
+            "longest silence before a keepalive; 0: only what",
+            "the Proxy asks for [default: 10000]",
         ],
     ),
     opt(
@@ -216,12 +217,14 @@ pub fn help() -> String {
         let left = format!("{short} --{} {}", option.long, option.value);
         for (n, line) in option.help.iter().enumerate() {
             let left = if n == 0 { left.trim_end() } else { "" };
-            let _ = writeln!(text, "  {left:<26}{line}"); // a String takes everything
+            let _ = writeln!(text, "  {left:<27}{line}"); // a String takes everything
         }
     }
     text.push_str(
         "\nIn every long name - and _ mean the same. The adapter connects to both Proxy\n\
-         Adapters and keeps trying until they are there. SIGTERM and SIGINT end it.\n\n\
+         Adapters and keeps trying until they are there. SIGTERM and SIGINT end it,\n\
+         SIGUSR1 logs its state, SIGHUP reads credentials again. The credentials may\n\
+         also come from CHAT_ADAPTER_USER and CHAT_ADAPTER_PASSWORD, or from systemd.\n\n\
          Example:\n  chat-adapter --host push.example.com --metadata_rrport 8003 \\\n\
          \x20              --data_rrport 8001\n",
     );
@@ -256,7 +259,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
             tls_option.get_or_insert(option.long);
         }
         match option.name {
-            OptName::Host => config.host = text(option, &mut parser)?,
+            OptName::Host => config.host = host(option, &mut parser)?,
             OptName::MetadataPort => config.metadata_port = port(option, &mut parser)?,
             OptName::DataPort => config.data_port = port(option, &mut parser)?,
             OptName::User => config.credentials.user = Some(text(option, &mut parser)?),
@@ -305,6 +308,19 @@ fn text(option: &Opt, parser: &mut Parser) -> Result<String, UsageError> {
             Ok(value) if value.is_empty() => wrong("has an empty value"),
             Ok(value) => Ok(value),
         },
+    }
+}
+
+/// A host, whose address may stand in brackets as it does in a URL.
+fn host(option: &Opt, parser: &mut Parser) -> Result<String, UsageError> {
+    let value = text(option, parser)?;
+    let bare = value
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    match bare {
+        None => Ok(value),
+        Some(bare) if bare.parse::<Ipv6Addr>().is_ok() => Ok(bare.to_owned()),
+        Some(_) => Err(invalid(option, &value, "an IPv6 address in brackets")),
     }
 }
 
@@ -400,7 +416,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_named() {
-        let cases: [(&[&str], &str); 14] = [
+        let cases: &[(&[&str], &str)] = &[
             (&["--hots", "x"], "invalid option '--hots'"),
             (&["-x"], "invalid option '-x'"),
             (&["stray"], "unexpected argument \"stray\""),
@@ -435,7 +451,7 @@ mod tests {
             (&["--tls", "--tls-ca="], "--tls-ca needs a value: FILE"),
         ];
         for (args, message) in cases {
-            assert_eq!(run(args).err().as_deref(), Some(message), "{args:?}");
+            assert_eq!(run(args).err().as_deref(), Some(*message), "{args:?}");
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::link::Credentials;
 use crate::secret::Secret;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -89,18 +89,11 @@ impl Sources {
             );
             Some(password.clone())
         } else if let Some(file) = &self.password_file {
-            let read = read(file)?;
-            if read.by_everybody {
-                let file = file.display();
-                warnings.push(format!(
-                    "{file} holds the password and can be read by everybody"
-                ));
-            }
-            Some(Secret::new(read.text))
+            Some(secret(read(file)?, &mut warnings))
         } else if let Some(password) = variable("CHAT_ADAPTER_PASSWORD")? {
             Some(Secret::new(password))
         } else {
-            service("chat-adapter.password")?.map(|read| Secret::new(read.text))
+            service("chat-adapter.password")?.map(|read| secret(read, &mut warnings))
         };
 
         let credentials = match (user, password) {
@@ -130,15 +123,28 @@ impl Sources {
 
 struct Read {
     text: String,
-    by_everybody: bool,
+    /// The file, if everybody may read it.
+    open_to_all: Option<PathBuf>,
+}
+
+fn secret(read: Read, warnings: &mut Vec<String>) -> Secret {
+    if let Some(file) = read.open_to_all {
+        let file = file.display();
+        warnings.push(format!(
+            "{file} holds the password and can be read by everybody; its mode should be 0600 or 0400"
+        ));
+    }
+    Secret::new(read.text)
 }
 
 /// A file's text without one line end at its end.
 fn read(file: &Path) -> Result<Read, Problem> {
     let problem = |what: String| Problem::File(format!("{} {what}", file.display()));
     let unreadable = |error: io::Error| problem(format!("cannot be read: {error}"));
-    let bytes = fs::read(file).map_err(unreadable)?;
-    let mode = fs::metadata(file).map_err(unreadable)?.mode();
+    let mut opened = File::open(file).map_err(unreadable)?;
+    let mode = opened.metadata().map_err(unreadable)?.mode();
+    let mut bytes = Vec::new();
+    opened.read_to_end(&mut bytes).map_err(unreadable)?;
     let mut text = String::from_utf8(bytes).map_err(|_| problem("is not UTF-8".into()))?;
     if text.ends_with('\n') {
         text.pop();
@@ -151,13 +157,14 @@ fn read(file: &Path) -> Result<Read, Problem> {
     }
     Ok(Read {
         text,
-        by_everybody: mode & 0o004 != 0,
+        open_to_all: (mode & 0o004 != 0).then(|| file.to_owned()),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     /// A directory of its own, gone at the end.
@@ -252,6 +259,15 @@ mod tests {
         };
         let found = sources.find(|_| None).unwrap();
         assert!(found.warnings[0].contains("everybody"));
+        dir.file("chat-adapter.user", b"u", 0o644);
+        dir.file("chat-adapter.password", b"p", 0o644);
+        let directory = dir.0.clone().into_os_string();
+        let service = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| directory.clone());
+        let found = Sources::default().find(service).unwrap();
+        let [warning] = &found.warnings[..] else {
+            panic!("{:?}", found.warnings)
+        };
+        assert!(warning.contains("chat-adapter.password"), "{warning}");
     }
 
     #[test]

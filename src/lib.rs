@@ -35,7 +35,7 @@ use link::{Link, LinkConfig, SharedCredentials};
 use std::fmt;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -122,6 +122,8 @@ pub struct Adapter {
     room: Arc<Room>,
     sources: credentials::Sources,
     credentials: SharedCredentials,
+    /// What was warned of when the sources were last read.
+    warned: Mutex<Vec<String>>,
 }
 
 impl Adapter {
@@ -138,6 +140,7 @@ impl Adapter {
             room: Arc::default(),
             sources: config.credentials.clone(),
             credentials: Arc::default(),
+            warned: Mutex::default(),
         };
         adapter.reload()?;
         let tls = || {
@@ -163,9 +166,11 @@ impl Adapter {
     /// [`credentials::Problem`]; what was known before is used on then.
     pub fn reload(&self) -> Result<(), credentials::Problem> {
         let found = self.sources.find(|name| std::env::var_os(name))?;
-        for warning in found.warnings {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in found.warnings.iter().filter(|w| !warned.contains(w)) {
             log::warn!("{warning}");
         }
+        *warned = found.warnings;
         let shared = self.credentials.lock();
         *shared.unwrap_or_else(PoisonError::into_inner) = found.credentials;
         Ok(())

@@ -53,6 +53,17 @@ impl<'a> Text<'a> {
             token => unescape(token).map(Some),
         }
     }
+
+    /// The string's bytes, if they stand there as they are, in plain ASCII; `None` when it takes
+    /// [`decode`](Self::decode) to tell. A shortcut for ids, which are always like that.
+    #[must_use]
+    pub fn plain(self) -> Option<&'a [u8]> {
+        // Without an early end, so that it is done many bytes at a time.
+        let is_plain =
+            |plain, &byte: &u8| plain & byte.is_ascii() & (byte != b'%') & (byte != b'+');
+        let is_mark = matches!(self.0, b"#" | b"$");
+        (!is_mark && self.0.iter().fold(true, is_plain)).then_some(self.0)
+    }
 }
 
 /// Decodes a token, or a part of one that starts at a character: `%XX` and `+`, but not the
@@ -163,16 +174,32 @@ fn is_canonical(part: &[u8]) -> bool {
     if matches!(part, b"" | b"#" | b"$") {
         return false;
     }
-    let mut rest = part;
-    while let Some(at) = memchr::memchr3(b'%', b'+', b'\r', rest) {
-        match rest[at..] {
+    let mut at = 0;
+    while let Some(special) = next_special(part, at) {
+        match part[special..] {
             [b'%', b'2', b'5' | b'B', ..]
             | [b'%', b'7', b'C', ..]
-            | [b'%', b'0', b'A' | b'D', ..] => rest = &rest[at + 3..],
+            | [b'%', b'0', b'A' | b'D', ..] => at = special + 3,
             _ => return false,
         }
     }
     true
+}
+
+/// Where the next byte stands that a canonical text holds only in an escape.
+///
+/// Such bytes come in clusters or not at all: a few steps one by one, then a vector search.
+fn next_special(part: &[u8], from: usize) -> Option<usize> {
+    const STEPS: usize = 24;
+    let near = part[from..].iter().take(STEPS);
+    let found = near
+        .clone()
+        .position(|byte| matches!(byte, b'%' | b'+' | b'\r'));
+    if found.is_some() || near.len() < STEPS {
+        return found.map(|at| from + at);
+    }
+    let far = from + STEPS;
+    memchr::memchr3(b'%', b'+', b'\r', &part[far..]).map(|at| far + at)
 }
 
 #[cfg(test)]
@@ -236,6 +263,26 @@ mod tests {
         }
         assert_eq!(Text(b"#").decode(), Ok(None));
         assert_eq!(Text(b"$").decode(), Ok(Some("".into())));
+    }
+
+    #[test]
+    fn what_is_plain_is_what_decodes_to_itself() {
+        for (token, plain) in [
+            ("S8f3da29cfc463220T5454537", true),
+            ("", true),
+            ("a b#", true),
+            ("#", false),
+            ("$", false),
+            ("a%20", false),
+            ("a+b", false),
+            ("\u{e9}", false),
+        ] {
+            let text = Text(token.as_bytes());
+            assert_eq!(text.plain().is_some(), plain, "{token}");
+            if plain {
+                assert_eq!(text.decode().unwrap().as_deref(), Some(token));
+            }
+        }
     }
 
     #[test]

@@ -185,7 +185,12 @@ impl Batch<'_> {
             .into_iter()
             .flatten()
             .find(|name| !name.is_empty());
-        self.sessions.open(id.as_bytes(), &label(ip), &label(nick));
+        let mut label = b"|S|nick|S|".to_vec();
+        put_or_unknown(nick, &mut label);
+        label.extend_from_slice(b"|S|message|S|");
+        let mut address = Vec::new();
+        put_or_unknown(ip, &mut address);
+        self.sessions.open(id.as_bytes(), &address, &label);
         self.count_sessions();
         Ok(())
     }
@@ -217,7 +222,9 @@ impl Batch<'_> {
         match refusal {
             None => {
                 self.relayed += 1;
-                call.reply(replies).void();
+                // Nearly every reply there is, so in as few steps as can be.
+                replies.extend_from_slice(call.id);
+                replies.extend_from_slice(b"|NUM|V\r\n");
             }
             Some(why) => {
                 // Why the message is refused does not excuse a session id that cannot be read.
@@ -235,17 +242,20 @@ impl Batch<'_> {
         session: Text<'_>,
         body: Body<'_>,
     ) -> Result<Option<&'static str>, Malformed> {
-        let id = decode(session, "the session id")?;
-        let sender = id
-            .as_deref()
-            .and_then(|id| self.sessions.sender(id.as_bytes()));
+        let sender = match session.plain() {
+            Some(id) => self.sessions.sender(id),
+            None => {
+                let id = decode(session, "the session id")?;
+                id.and_then(|id| self.sessions.sender(id.as_bytes()))
+            }
+        };
         let Some(sender) = sender else {
             check(body)?;
             return Ok(Some(SESSION_LOST));
         };
         let audience = self.audience.get_or_insert_with(|| {
             self.stamp.set((self.now)());
-            self.room.enter()
+            self.room.enter(self.stamp)
         });
         Ok(match audience.hear(sender, body, self.stamp)? {
             Ok(()) => None,
@@ -273,10 +283,8 @@ fn decode<'a>(text: Text<'a>, argument: &'static str) -> Result<Option<Cow<'a, s
 }
 
 /// Encoded as data connections want it.
-fn label(text: Option<Cow<'_, str>>) -> Vec<u8> {
-    let mut out = Vec::new();
-    Encoding::Smart.put(Some(text.as_deref().unwrap_or(UNKNOWN)), &mut out);
-    out
+fn put_or_unknown(text: Option<Cow<'_, str>>, out: &mut Vec<u8>) {
+    Encoding::Smart.put(Some(text.as_deref().unwrap_or(UNKNOWN)), out);
 }
 
 /// Answers a group or a schema: the names in it, separated by any number of spaces.

@@ -38,6 +38,8 @@ pub struct Subscription {
     outlet: Arc<dyn Outlet>,
     /// What stands between an update's time and its sender's address.
     prefix: Vec<u8>,
+    /// The same with the time of the present batch before it.
+    head: Vec<u8>,
     /// Updates of the present batch, and the most that it may grow to.
     staged: Vec<u8>,
     limit: usize,
@@ -66,6 +68,7 @@ impl Room {
         open.push(Subscription {
             outlet: Arc::clone(outlet),
             prefix,
+            head: Vec::new(),
             staged: Vec::new(),
             limit: 0,
         });
@@ -85,13 +88,17 @@ impl Room {
         !self.lock().is_empty()
     }
 
-    /// Holds the subscriptions as they are, to relay a batch of messages to them.
+    /// Holds the subscriptions as they are, to relay a batch of messages to them, all of which
+    /// are sent at the time of `stamp`.
     #[must_use]
-    pub fn enter(&self) -> Audience<'_> {
+    pub fn enter(&self, stamp: &Stamp) -> Audience<'_> {
         let mut open = self.lock();
         for subscription in open.iter_mut() {
             subscription.limit = subscription.outlet.free();
             if subscription.limit > 0 {
+                subscription.head.clear();
+                subscription.head.extend_from_slice(stamp.millis());
+                subscription.head.extend_from_slice(&subscription.prefix);
                 subscription.staged = subscription.outlet.buffer();
             }
         }
@@ -121,12 +128,12 @@ impl Subscription {
         }
         let start = self.staged.len();
         let out = &mut self.staged;
-        out.extend_from_slice(stamp.millis());
-        out.extend_from_slice(&self.prefix);
+        // The common case is known to the byte, and then nothing below has to grow the buffer.
+        let fixed = self.head.len() + sender.ip.len() + sender.label.len() + stamp.tail().len();
+        out.reserve(fixed + body.len());
+        out.extend_from_slice(&self.head);
         out.extend_from_slice(sender.ip);
-        out.extend_from_slice(b"|S|nick|S|");
-        out.extend_from_slice(sender.nick);
-        out.extend_from_slice(b"|S|message|S|");
+        out.extend_from_slice(sender.label);
         match body {
             Body::Encoded(part) => text::transcode(part, out).map_err(|e| {
                 out.truncate(start);
@@ -134,11 +141,7 @@ impl Subscription {
             })?,
             Body::Decoded(text) => Encoding::Smart.put(Some(text), out),
         }
-        out.extend_from_slice(b"|S|timestamp|S|");
-        out.extend_from_slice(stamp.time());
-        out.extend_from_slice(b"|S|raw_timestamp|S|");
-        out.extend_from_slice(stamp.millis());
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(stamp.tail());
         let fits = out.len() <= self.limit;
         if !fits {
             out.truncate(start);
@@ -154,6 +157,15 @@ pub enum Body<'a> {
     Encoded(&'a [u8]),
     /// The text itself.
     Decoded(&'a str),
+}
+
+impl Body<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Body::Encoded(part) => part.len(),
+            Body::Decoded(text) => text.len(),
+        }
+    }
 }
 
 /// The subscriptions, held still. Dropping it sends what was said.

@@ -19,8 +19,8 @@ const SHRINK_FLOOR: usize = 1024;
 pub struct Sender<'a> {
     /// Its IP address.
     pub ip: &'a [u8],
-    /// Its nick.
-    pub nick: &'a [u8],
+    /// What follows it up to the message: its label, and the names of the fields.
+    pub label: &'a [u8],
 }
 
 /// The open sessions.
@@ -30,14 +30,14 @@ pub struct Sessions {
     records: Vec<Record>,
     /// Positions in `records`, by the hash of the id.
     index: HashTable<u32>,
-    nicks: Nicks,
+    labels: Labels,
     hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
 struct Record {
     place: Place,
-    nick: Arc<Nick>,
+    label: Arc<Label>,
 }
 
 /// Id and address, one behind the other.
@@ -104,16 +104,16 @@ impl Sessions {
     }
 
     /// Remembers a session; one that is known already is labelled anew.
-    pub fn open(&mut self, id: &[u8], ip: &[u8], nick: &[u8]) {
+    pub fn open(&mut self, id: &[u8], ip: &[u8], label: &[u8]) {
         let hash = self.hasher.hash_one(id);
         let place = Place::new(id, ip);
-        let nick = self.nicks.share(nick, &self.hasher);
-        let record = Record { place, nick };
+        let label = self.labels.share(label, &self.hasher);
+        let record = Record { place, label };
         let (records, hasher) = (&mut self.records, &self.hasher);
         let known = self.index.find(hash, |&at| records[at as usize].id() == id);
         if let Some(&at) = known {
             let old = std::mem::replace(&mut records[at as usize], record);
-            self.nicks.release(old.nick, &self.hasher);
+            self.labels.release(old.label, &self.hasher);
             return;
         }
         let at = records.len() as u32; // 2^32 records of 64 bytes are out of reach
@@ -141,7 +141,7 @@ impl Sessions {
             }
         }
         let record = records.swap_remove(at as usize);
-        self.nicks.release(record.nick, &self.hasher);
+        self.labels.release(record.label, &self.hasher);
         self.give_back();
         true
     }
@@ -161,7 +161,7 @@ impl Sessions {
         let record = &self.records[*self.index.find(hash, is_it)? as usize];
         Some(Sender {
             ip: record.place.parts().1,
-            nick: &record.nick.0,
+            label: &record.label.0,
         })
     }
 
@@ -178,38 +178,39 @@ impl Sessions {
     }
 }
 
-/// A nick, encoded; its own type so that a shared one is a single pointer in a record.
+/// A label, encoded; its own type so that a shared one is a single pointer in a record.
 #[derive(Debug)]
-struct Nick(Box<[u8]>);
+struct Label(Box<[u8]>);
 
-/// The nicks in use, each once.
+/// The labels in use, each once.
 #[derive(Debug, Default)]
-struct Nicks(HashTable<Arc<Nick>>);
+struct Labels(HashTable<Arc<Label>>);
 
-impl Nicks {
-    fn share(&mut self, nick: &[u8], hasher: &DefaultHashBuilder) -> Arc<Nick> {
-        let hash = hasher.hash_one(nick);
-        if let Some(known) = self.0.find(hash, |known| *known.0 == *nick) {
+impl Labels {
+    fn share(&mut self, label: &[u8], hasher: &DefaultHashBuilder) -> Arc<Label> {
+        let hash = hasher.hash_one(label);
+        if let Some(known) = self.0.find(hash, |known| *known.0 == *label) {
             return Arc::clone(known);
         }
-        let new = Arc::new(Nick(nick.into()));
+        let new = Arc::new(Label(label.into()));
         self.0
-            .insert_unique(hash, Arc::clone(&new), |nick| hasher.hash_one(&*nick.0));
+            .insert_unique(hash, Arc::clone(&new), |label| hasher.hash_one(&*label.0));
         new
     }
 
-    fn release(&mut self, nick: Arc<Nick>, hasher: &DefaultHashBuilder) {
+    fn release(&mut self, label: Arc<Label>, hasher: &DefaultHashBuilder) {
         // The table's own and this one: nobody else has it.
-        if Arc::strong_count(&nick) > 2 {
+        if Arc::strong_count(&label) > 2 {
             return;
         }
-        let hash = hasher.hash_one(&*nick.0);
-        if let Ok(entry) = self.0.find_entry(hash, |known| Arc::ptr_eq(known, &nick)) {
+        let hash = hasher.hash_one(&*label.0);
+        if let Ok(entry) = self.0.find_entry(hash, |known| Arc::ptr_eq(known, &label)) {
             entry.remove();
         }
         let len = self.0.len();
         if self.0.capacity() > SHRINK_FLOOR && len < self.0.capacity() / 4 {
-            self.0.shrink_to(len * 2, |nick| hasher.hash_one(&*nick.0));
+            self.0
+                .shrink_to(len * 2, |label| hasher.hash_one(&*label.0));
         }
     }
 }
@@ -231,11 +232,11 @@ mod tests {
         for length in [0, 1, 25, 28, 29, 53, 54, 200, 300, 70_000] {
             let id = format!("{length}").repeat(3);
             let ip = "1".repeat(length);
-            sessions.open(id.as_bytes(), ip.as_bytes(), b"nick");
+            sessions.open(id.as_bytes(), ip.as_bytes(), b"label");
             let sender = sessions.sender(id.as_bytes()).unwrap();
-            assert_eq!((sender.ip, sender.nick), (ip.as_bytes(), &b"nick"[..]));
+            assert_eq!((sender.ip, sender.label), (ip.as_bytes(), &b"label"[..]));
         }
-        assert_eq!(sessions.nicks.0.len(), 1);
+        assert_eq!(sessions.labels.0.len(), 1);
     }
 
     #[test]
@@ -243,18 +244,18 @@ mod tests {
         let mut sessions = Sessions::default();
         let id = |n: u32| format!("S{n:016x}T{n}");
         for n in 0..50_000 {
-            let nick = format!("agent {}", n % 10_000);
-            sessions.open(id(n).as_bytes(), b"192.0.2.1", nick.as_bytes());
+            let label = format!("agent {}", n % 10_000);
+            sessions.open(id(n).as_bytes(), b"192.0.2.1", label.as_bytes());
         }
-        assert_eq!(sessions.nicks.0.len(), 10_000);
+        assert_eq!(sessions.labels.0.len(), 10_000);
         for n in (0..50_000).map(|n| n * 7919 % 50_000) {
             assert!(sessions.close(id(n).as_bytes()));
             assert!(!sessions.close(id(n).as_bytes()));
         }
-        assert!(sessions.is_empty() && sessions.nicks.0.is_empty());
+        assert!(sessions.is_empty() && sessions.labels.0.is_empty());
         assert!(sessions.records.capacity() <= SHRINK_FLOOR);
         assert!(sessions.index.capacity() <= 2 * SHRINK_FLOOR);
-        assert!(sessions.nicks.0.capacity() <= 2 * SHRINK_FLOOR);
+        assert!(sessions.labels.0.capacity() <= 2 * SHRINK_FLOOR);
     }
 
     proptest! {
@@ -264,24 +265,24 @@ mod tests {
             let mut twin = HashMap::new();
             for (step, id, label) in steps {
                 let id = format!("S{id}").repeat(usize::from(id) + 1).into_bytes();
-                let (ip, nick) = (vec![b'1'; usize::from(label)], vec![b'n'; usize::from(label)]);
+                let (ip, label) = (vec![b'1'; usize::from(label)], vec![b'n'; usize::from(label)]);
                 match step {
                     0 | 1 => {
-                        sessions.open(&id, &ip, &nick);
-                        twin.insert(id, (ip, nick));
+                        sessions.open(&id, &ip, &label);
+                        twin.insert(id, (ip, label));
                     }
                     _ => prop_assert_eq!(sessions.close(&id), twin.remove(&id).is_some()),
                 }
                 prop_assert_eq!(sessions.len(), twin.len());
-                for (id, (ip, nick)) in &twin {
+                for (id, (ip, label)) in &twin {
                     let sender = sessions.sender(id).unwrap();
-                    prop_assert_eq!((sender.ip, sender.nick), (&ip[..], &nick[..]));
+                    prop_assert_eq!((sender.ip, sender.label), (&ip[..], &label[..]));
                 }
             }
-            let mut nicks: Vec<_> = twin.values().map(|(_, nick)| nick).collect();
-            nicks.sort();
-            nicks.dedup();
-            prop_assert_eq!(sessions.nicks.0.len(), nicks.len());
+            let mut labels: Vec<_> = twin.values().map(|(_, label)| label).collect();
+            labels.sort();
+            labels.dedup();
+            prop_assert_eq!(sessions.labels.0.len(), labels.len());
             prop_assert_eq!(sessions.clear(), twin.len());
         }
     }

@@ -13,6 +13,7 @@ pub struct Stamp {
     second: u64,
     time: [u8; 8],
     millis: Vec<u8>,
+    tail: Vec<u8>,
 }
 
 impl Stamp {
@@ -24,6 +25,7 @@ impl Stamp {
             second: u64::MAX,
             time: *b"00:00:00",
             millis: Vec::with_capacity(20),
+            tail: Vec::with_capacity(64),
         }
     }
 
@@ -36,6 +38,18 @@ impl Stamp {
             self.second = second;
             self.time = self.local_time(second);
         }
+        self.tail.clear();
+        self.tail.extend_from_slice(b"|S|timestamp|S|");
+        self.tail.extend_from_slice(&self.time);
+        self.tail.extend_from_slice(b"|S|raw_timestamp|S|");
+        self.tail.extend_from_slice(&self.millis);
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
+    /// How an update ends: the local time and the milliseconds, as fields, and the line's end.
+    #[must_use]
+    pub fn tail(&self) -> &[u8] {
+        &self.tail
     }
 
     fn local_time(&self, second: u64) -> [u8; 8] {
@@ -57,12 +71,6 @@ impl Stamp {
     pub fn millis(&self) -> &[u8] {
         &self.millis
     }
-
-    /// Local time, `HH:MM:SS`.
-    #[must_use]
-    pub fn time(&self) -> &[u8] {
-        &self.time
-    }
 }
 
 /// Milliseconds since the epoch by the system's clock; 0 when it stands before that.
@@ -82,7 +90,7 @@ mod tests {
         let mut stamp = Stamp::new(zone);
         stamp.set(millis);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        (text(stamp.time()), text(stamp.millis()))
+        (text(&stamp.time), text(stamp.millis()))
     }
 
     #[test]
@@ -108,7 +116,7 @@ mod tests {
             (1_000, "00:00:01"),
         ] {
             stamp.set(millis);
-            assert_eq!(stamp.time(), time.as_bytes());
+            assert_eq!(&stamp.time, time.as_bytes());
         }
     }
 }

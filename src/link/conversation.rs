@@ -113,7 +113,10 @@ impl<H: Handler> Conversation<'_, H> {
     /// The Proxy ended the stream before its init.
     #[must_use]
     pub fn closed_at_hello(&self) -> Lost {
-        Lost::ClosedAtHello { user: self.user() }
+        Lost::ClosedAtHello {
+            user: self.user(),
+            plain: self.config.tls.is_none(),
+        }
     }
 
     /// Serves all complete lines there are, and sends the replies.

@@ -23,6 +23,8 @@ pub enum Lost {
     ClosedAtHello {
         /// The user name that was given, if any.
         user: Option<String>,
+        /// Whether that was without TLS.
+        plain: bool,
     },
     /// The Proxy said `CLOSE`.
     CloseRequest {
@@ -50,10 +52,12 @@ impl Lost {
     /// Whether nothing can be said to the peer any more.
     #[must_use]
     pub fn is_dead(&self) -> bool {
-        matches!(
-            self,
-            Lost::Closed | Lost::ClosedAtHello { .. } | Lost::Broken { .. }
-        )
+        match self {
+            // What TLS found fault with: the peer is to get an alert that says so.
+            Lost::Broken { error, .. } => error.kind() != io::ErrorKind::InvalidData,
+            Lost::Closed | Lost::ClosedAtHello { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether a person must mend it, so that there is no hurry to try again.
@@ -88,10 +92,15 @@ impl fmt::Display for Lost {
             Lost::Connect(address, error) => write!(f, "cannot connect to {address}: {error}"),
             Lost::Tls(failure) => write!(f, "TLS: {failure}"),
             Lost::Closed => f.write_str("lost: the Proxy closed the connection"),
-            Lost::ClosedAtHello { user } => {
+            Lost::ClosedAtHello { user, plain } => {
                 f.write_str("refused: ")?;
                 turned_away(f, user.as_deref())?;
-                f.write_str(" without a word (a server that is stopping does so too)")
+                f.write_str(" without a word (a server that is stopping does so too")?;
+                f.write_str(if *plain {
+                    ", or one that wants --tls)"
+                } else {
+                    ")"
+                })
             }
             Lost::CloseRequest { reason, at_hello } => {
                 match at_hello {

@@ -214,16 +214,16 @@ impl<H: Handler> Link<H> {
         let socket = socket::connect(&self.config.host, self.config.port, pulse)?;
         let peer = socket.peer_addr();
         let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
-        let transport = self.transport(socket)?;
+        let transport = Arc::new(self.transport(socket)?);
         let serving = self.shutdown.serving(transport.socket());
-        let agreed = match &transport {
+        let agreed = match &*transport {
             Transport::Plain(_) => String::new(),
             Transport::Tls(session) => format!(", {}", session.agreed()),
         };
         log::log!(self.level(), "{}: connected to {peer}{agreed}", self.name);
         self.status.set(Phase::Opening);
 
-        let (queue, items) = Queue::new(self.name.clone());
+        let (queue, items) = Queue::new(self.name.clone(), Arc::clone(&transport));
         let queue = Arc::new(queue);
         self.status.attach(&queue);
         queue.send(self.hello());
@@ -264,7 +264,9 @@ impl<H: Handler> Link<H> {
         let Some(ended) = ended else { return Ok(lost) };
         self.last_words(&transport, &queue, &lost);
         drop(serving);
-        Ok(transport.explain(self.account(lost, ended), at_hello))
+        // First what TLS knows: a writer only finds that nobody listens any more.
+        let lost = transport.explain(lost, at_hello);
+        Ok(self.account(lost, ended))
     }
 
     fn transport(&mut self, socket: net::TcpStream) -> Result<Transport, Lost> {

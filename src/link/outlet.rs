@@ -1,13 +1,21 @@
-//! The way to a writer thread: a channel of batches, bounded by the bytes in it.
+//! The way out of a connection: a channel of batches to its writer thread, bounded by the bytes in
+//! it, with a short cut where there is nothing to wait for.
 //!
-//! Sending never blocks. Updates ask for room first and are refused when there is none; for
+//! Sending never blocks. When nothing else is on its way and a batch is small, the sender writes
+//! it itself, as far as the system takes it at once: a message in a quiet room then wakes no
+//! other thread. A large batch is left to the writer, so that it is copied to the system while the
+//! next one is read. Updates ask for room first and are refused when there is none; for
 //! replies the reader waits, before it reads more, until enough has left.
 
 use super::pulse::Pulse;
+use super::transport::Transport;
 use crate::ari::handler::Outlet;
+use crate::ari::reply::count_unwritten_updates;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The most that may wait for a writer, in bytes of memory, updates included.
 pub const QUEUE_LIMIT: usize = 8 << 20;
@@ -22,14 +30,20 @@ const OVERHEAD: usize = 64;
 const SPARES: usize = 8;
 const SPARE_SIZE: usize = 512 << 10;
 
+/// The most that a sender writes by itself, in bytes.
+const DIRECT: usize = 48 << 10;
+
 /// What a writer is told.
 #[derive(Debug)]
 pub enum Item {
     /// Whole lines, to be written.
     Lines(Vec<u8>),
+    /// A sender wrote something, for the first time since the writer last looked whether such
+    /// things arrive.
+    Wrote,
     /// From now on a keepalive is due after so much silence; zero: never.
     Keepalive(Duration),
-    /// TLS owes the peer something.
+    /// TLS owes the peer something, or a sender left a rest.
     Flush,
     /// Everything before this is still to be written, then the stream ends.
     End,
@@ -47,12 +61,38 @@ pub struct Queue {
     /// A reader waits for `drained`.
     waiting: AtomicBool,
     drained: (Sender<()>, Receiver<()>),
+    transport: Arc<Transport>,
+    gate: Mutex<Gate>,
+}
+
+/// Who may write to the transport. Held while bytes are handed to the system without waiting, and
+/// never while anybody waits.
+#[derive(Debug)]
+struct Gate {
+    /// The writer writes, and may be waiting: all others queue.
+    taken: bool,
+    /// What a sender could not write. It leaves before anything else.
+    rest: Rest,
+    last_write: Instant,
+    /// The writer knows that there is something to look after.
+    wrote: bool,
+    /// For ciphertext.
+    scratch: Vec<u8>,
+}
+
+/// The end of a batch of which the system took the beginning.
+#[derive(Debug, Default)]
+pub struct Rest {
+    /// As it must leave.
+    pub bytes: Vec<u8>,
+    /// How many updates end in it.
+    pub updates: u64,
 }
 
 impl Queue {
     /// A queue for the connection of that name, and what its writer receives from.
     #[must_use]
-    pub fn new(name: String) -> (Queue, Receiver<Item>) {
+    pub fn new(name: String, transport: Arc<Transport>) -> (Queue, Receiver<Item>) {
         // The bound is kept by counting bytes. A channel bounded by entries would either hold
         // few batches of one message, or cost the memory of its slots from the start.
         let (items, received) = unbounded();
@@ -64,6 +104,14 @@ impl Queue {
             spares: bounded(SPARES),
             waiting: AtomicBool::new(false),
             drained: bounded(1),
+            transport,
+            gate: Mutex::new(Gate {
+                taken: false,
+                rest: Rest::default(),
+                last_write: Instant::now(),
+                wrote: false,
+                scratch: Vec::new(),
+            }),
         };
         (queue, received)
     }
@@ -103,12 +151,81 @@ impl Queue {
         }
     }
 
+    /// When something was written last.
+    #[must_use]
+    pub fn last_write(&self) -> Instant {
+        self.gate().last_write
+    }
+
+    /// The writer is about to write: nobody else will until [`done`](Self::done). Gives what must
+    /// leave first.
+    #[must_use]
+    pub fn take(&self) -> Rest {
+        let mut gate = self.gate();
+        gate.taken = true;
+        mem::take(&mut gate.rest)
+    }
+
+    /// The writer has written, and others may.
+    pub fn done(&self, at: Instant) {
+        let mut gate = self.gate();
+        gate.taken = false;
+        gate.last_write = at;
+    }
+
+    /// The writer has looked whether everything arrived, and it did: it wants to know of the next
+    /// write by a sender.
+    pub fn looked(&self) {
+        self.gate().wrote = false;
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a batch without the writer, if nothing is on its way that it could overtake. Gives
+    /// the batch back if not.
+    fn send_directly(&self, lines: Vec<u8>) -> Result<(), Vec<u8>> {
+        // The writer traces; a log that blocks must not do so here.
+        let is_traced = log::log_enabled!(log::Level::Trace);
+        if lines.len() > DIRECT || is_traced || self.queued() > 0 || self.is_closed() {
+            return Err(lines);
+        }
+        let mut gate = self.gate();
+        // Looked at again: what was queued before this thread came to know of it is counted.
+        if gate.taken || self.queued.load(Ordering::SeqCst) > 0 {
+            return Err(lines);
+        }
+        let Gate { scratch, .. } = &mut *gate;
+        let (rest, left) = self.transport.try_write(&lines, scratch);
+        gate.last_write = Instant::now();
+        if !mem::replace(&mut gate.wrote, true) {
+            self.tell(Item::Wrote);
+        }
+        if !rest.is_empty() {
+            let updates = count_unwritten_updates(&lines, left);
+            self.queued.fetch_add(cost(&rest), Ordering::SeqCst);
+            gate.rest = Rest {
+                bytes: rest,
+                updates,
+            };
+            self.tell(Item::Flush);
+        }
+        drop(gate);
+        self.recycle(lines);
+        Ok(())
+    }
+
     /// A batch has left, or never will: its memory is free again.
-    pub fn written(&self, mut batch: Vec<u8>) {
+    pub fn written(&self, batch: Vec<u8>) {
         self.queued.fetch_sub(cost(&batch), Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) && self.queued() <= REPLY_LIMIT {
             self.wake_reader();
         }
+        self.recycle(batch);
+    }
+
+    fn recycle(&self, mut batch: Vec<u8>) {
         if batch.capacity() <= SPARE_SIZE {
             batch.clear();
             let _ = self.spares.0.try_send(batch); // there are enough
@@ -139,9 +256,11 @@ impl Outlet for Queue {
 
     fn send(&self, lines: Vec<u8>) {
         if lines.is_empty() {
-            let _ = self.spares.0.try_send(lines); // as in `written`
-            return;
+            return self.recycle(lines);
         }
+        let Err(lines) = self.send_directly(lines) else {
+            return;
+        };
         self.queued.fetch_add(cost(&lines), Ordering::SeqCst);
         self.tell(Item::Lines(lines));
     }
@@ -154,16 +273,28 @@ impl Outlet for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    /// A queue and its peer. The gate is taken, so that everything goes to the writer.
+    fn queue() -> (Queue, Receiver<Item>, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let transport = Arc::new(Transport::Plain(Arc::new(socket)));
+        let (queue, items) = Queue::new("data".into(), transport);
+        assert!(queue.take().bytes.is_empty());
+        (queue, items, listener.accept().unwrap().0)
+    }
 
     #[test]
     fn what_waits_is_counted_and_given_back() {
-        let (queue, received) = Queue::new("data".into());
+        let (queue, items, _peer) = queue();
         assert_eq!(queue.free(), QUEUE_LIMIT);
         queue.send(Vec::new());
-        assert!(received.is_empty(), "nothing to write is nothing to send");
+        assert!(items.is_empty(), "nothing to write is nothing to send");
         queue.send(vec![b'x'; 1000]);
         assert_eq!(queue.free(), QUEUE_LIMIT - 1000 - OVERHEAD);
-        let Ok(Item::Lines(batch)) = received.try_recv() else {
+        let Ok(Item::Lines(batch)) = items.try_recv() else {
             panic!()
         };
         queue.written(batch);
@@ -174,13 +305,13 @@ mod tests {
 
     #[test]
     fn a_reader_waits_until_enough_has_left() {
-        let (queue, received) = Queue::new("metadata".into());
+        let (queue, items, _peer) = queue();
         for _ in 0..3 {
             queue.send(vec![b'x'; REPLY_LIMIT]);
         }
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| queue.wait_for_room(&Pulse::new(None)));
-            for item in received.iter().take(3) {
+            for item in items.iter().take(3) {
                 assert!(!reader.is_finished());
                 let Item::Lines(batch) = item else { panic!() };
                 queue.written(batch);
@@ -191,12 +322,76 @@ mod tests {
 
     #[test]
     fn a_closed_queue_keeps_nobody_waiting() {
-        let (queue, _received) = Queue::new("metadata".into());
+        let (queue, _items, _peer) = queue();
         queue.send(vec![b'x'; 2 * REPLY_LIMIT]);
         std::thread::scope(|scope| {
             scope.spawn(|| queue.wait_for_room(&Pulse::new(None)));
             queue.close();
         });
         assert!(queue.is_closed());
+    }
+
+    #[test]
+    fn a_small_batch_takes_the_short_cut_unless_something_is_before_it() {
+        let (queue, items, mut peer) = queue();
+        queue.send(b"queued\r\n".to_vec());
+        queue.done(Instant::now());
+        queue.send(b"behind it\r\n".to_vec());
+        for expected in ["queued\r\n", "behind it\r\n"] {
+            let Ok(Item::Lines(batch)) = items.try_recv() else {
+                panic!("{expected}")
+            };
+            assert_eq!(batch, expected.as_bytes());
+            queue.written(batch);
+        }
+        queue.send(b"at once\r\n".to_vec());
+        assert_eq!(queue.queued(), 0);
+        let mut said = [0; 9];
+        peer.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"at once\r\n");
+        assert!(matches!(items.try_recv(), Ok(Item::Wrote)));
+        queue.send(vec![b'x'; DIRECT + 1]);
+        assert!(matches!(items.try_recv(), Ok(Item::Lines(_))));
+    }
+
+    #[test]
+    fn what_the_system_does_not_take_is_the_writers_and_goes_first() {
+        let (queue, items, mut peer) = queue();
+        queue.done(Instant::now());
+        let line = b"1|UD3|x\r\n";
+        let batch = line.repeat(4000);
+        let mut sent = 0;
+        while queue.queued() == 0 {
+            queue.send(batch.clone());
+            sent += batch.len();
+        }
+        queue.send(line.to_vec());
+        let rest = queue.take();
+        let lines_left = rest.bytes.len().div_ceil(line.len());
+        assert_eq!(rest.updates, lines_left as u64);
+        // What the peer gets is all of it, in order.
+        let all = thread_reading(&mut peer, sent + line.len(), || {
+            let mut socket = &**queue.transport.socket();
+            socket.write_all(&rest.bytes).unwrap();
+            queue.written(rest.bytes.clone());
+            for item in items.try_iter() {
+                if let Item::Lines(batch) = item {
+                    socket.write_all(&batch).unwrap();
+                }
+            }
+        });
+        assert!(all.chunks_exact(line.len()).all(|found| found == line));
+    }
+
+    fn thread_reading(peer: &mut TcpStream, count: usize, write: impl FnOnce()) -> Vec<u8> {
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let mut all = vec![0; count];
+                peer.read_exact(&mut all).unwrap();
+                all
+            });
+            write();
+            reading.join().unwrap()
+        })
     }
 }

@@ -45,6 +45,8 @@ fn serve<H: Handler>(
             Ok(_) if conversation.shutdown.is_requested() => return Lost::Stopping,
             Ok(0) => return Lost::Closed,
             Ok(_) => {}
+            // By TLS, the end of a stream that the shutdown makes is an error.
+            Err(_) if conversation.shutdown.is_requested() => return Lost::Stopping,
             Err(error) => match error.kind() {
                 // The pulse's own time-out, after which there is nothing to do.
                 io::ErrorKind::Interrupted
@@ -70,6 +72,8 @@ fn open<H: Handler>(
     loop {
         while let Some(line) = lines.next_line() {
             let strange = match line {
+                // Where the alert is "unexpected message", its number is a line end.
+                Line::Complete(line) if line.starts_with(TLS_ALERT) => return Err(speaks_tls()),
                 Line::Complete(line) => match conversation.open(line)? {
                     Ok(Some(encoding)) => {
                         socket.set_read_timeout(pulse).map_err(broken)?;
@@ -86,26 +90,33 @@ fn open<H: Handler>(
         conversation.status.reader.beat();
         match lines.fill(source) {
             Ok(0) if conversation.shutdown.is_requested() => return Err(Lost::Stopping),
-            Ok(0) if lines.pending().starts_with(TLS_ALERT) => {
-                let what = "the peer speaks it, and --tls was not given".into();
-                let lasting = true;
-                return Err(Lost::Tls(Failure { what, lasting }));
-            }
-            Ok(0) => return Err(waiting.closed(conversation.closed_at_hello())),
+            Ok(0) if lines.pending().starts_with(TLS_ALERT) => return Err(speaks_tls()),
+            Ok(0) => return Err(waiting.closed(lines.pending(), conversation.closed_at_hello())),
             Ok(_) => {}
+            Err(_) if conversation.shutdown.is_requested() => return Err(Lost::Stopping),
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted => {}
+                io::ErrorKind::ConnectionReset if lines.pending().starts_with(TLS_ALERT) => {
+                    return Err(speaks_tls());
+                }
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                     waiting.silence(conversation.queue.name(), lines.pending());
                 }
                 // TLS without close_notify: whoever is that rude at this point refuses, too.
                 io::ErrorKind::UnexpectedEof => {
-                    return Err(waiting.closed(conversation.closed_at_hello()));
+                    return Err(waiting.closed(lines.pending(), conversation.closed_at_hello()));
                 }
                 _ => return Err(broken(error)),
             },
         }
     }
+}
+
+fn speaks_tls() -> Lost {
+    Lost::Tls(Failure {
+        what: "the peer speaks it, and --tls was not given".into(),
+        lasting: true,
+    })
 }
 
 fn broken(error: io::Error) -> Lost {

@@ -2,7 +2,7 @@
 
 use super::lost::Lost;
 use super::pulse::Pulse;
-use super::watch::LOOK_AFTER;
+use super::watch::LOOK_WHEN_KEPT;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -64,7 +64,7 @@ fn prepare(socket: TcpStream) -> io::Result<TcpStream> {
     options.set_tcp_keepalive(&keepalive)?;
     options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     // A writer that is kept waiting looks after the connection in between.
-    socket.set_write_timeout(Some(LOOK_AFTER))?;
+    socket.set_write_timeout(Some(LOOK_WHEN_KEPT))?;
     Ok(socket)
 }
 

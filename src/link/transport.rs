@@ -6,12 +6,16 @@ use super::lost::Lost;
 use super::outlet::{Item, Queue};
 use super::tls::Session;
 use super::watch::Watch;
+use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
 /// How many batches go out in one system call at the most.
 pub const SLICES: usize = 16;
+
+/// A buffer of ciphertext that has grown beyond this is not kept.
+const SPARE_SIZE: usize = 512 << 10;
 
 /// An open connection.
 #[derive(Debug)]
@@ -41,27 +45,71 @@ impl Transport {
         }
     }
 
-    /// Writes all of some batches, [`SLICES`] at the most, and what TLS owes the peer. Blocks
-    /// while the peer does not read. `scratch` is for reuse.
+    /// Writes what can be written of `lines` without waiting.
+    ///
+    /// What is left is given back in the form in which it must leave, before anything else, with
+    /// the number of bytes of `lines` that are known to have left. A broken connection takes
+    /// nothing; whoever writes the rest finds out.
+    pub fn try_write(&self, lines: &[u8], scratch: &mut Vec<u8>) -> (Vec<u8>, usize) {
+        match self {
+            Transport::Plain(socket) => {
+                let taken = send_now(socket, lines);
+                (lines[taken..].to_vec(), taken)
+            }
+            Transport::Tls(session) => {
+                scratch.clear();
+                if session.seal(lines, scratch).is_err() {
+                    return (Vec::new(), 0);
+                }
+                let taken = send_now(session.socket(), scratch);
+                let whole = taken == scratch.len();
+                (
+                    scratch[taken..].to_vec(),
+                    if whole { lines.len() } else { 0 },
+                )
+            }
+        }
+    }
+
+    /// Writes `rest`, which [`try_write`](Self::try_write) left, then all of some batches,
+    /// [`SLICES`] at the most, and what TLS owes the peer. Blocks while the peer does not read.
+    /// `scratch` is for reuse.
     ///
     /// # Errors
-    /// The system's, with the number of bytes that were taken before, as far as that is known.
+    /// The system's, with the number of bytes of the batches that were taken before.
     pub fn write(
         &self,
+        rest: &Vec<u8>,
         batches: &[Vec<u8>],
         scratch: &mut Vec<u8>,
         watch: &mut Watch<'_>,
     ) -> Result<(), (usize, io::Error)> {
-        match self {
-            Transport::Plain(socket) => write_all(socket, batches, watch),
-            Transport::Tls(session) => {
-                scratch.clear();
-                let sealed = session.seal(batches, scratch);
-                sealed.map_err(|error| (0, error))?;
-                let written = write_all(session.socket(), std::slice::from_ref(scratch), watch);
-                written.map_err(|(_, error)| (0, error))
-            }
+        let socket = self.socket();
+        if !rest.is_empty() {
+            let written = write_all(socket, std::slice::from_ref(rest), watch);
+            written.map_err(|(_, error)| (0, error))?;
         }
+        let Transport::Tls(session) = self else {
+            return write_all(socket, batches, watch);
+        };
+        scratch.clear();
+        // Where in the ciphertext each batch ends.
+        let mut ends = [usize::MAX; SLICES];
+        let sealed = batches.iter().zip(&mut ends).try_for_each(|(batch, end)| {
+            session.seal(batch, scratch)?;
+            *end = scratch.len();
+            Ok(())
+        });
+        let sealed = sealed.and_then(|()| session.seal(&[], scratch));
+        sealed.map_err(|error| (0, error))?;
+        let written = write_all(socket, std::slice::from_ref(scratch), watch);
+        if scratch.capacity() > SPARE_SIZE {
+            *scratch = Vec::new();
+        }
+        written.map_err(|(taken, error)| {
+            let whole = batches.iter().zip(ends).filter(|(_, end)| *end <= taken);
+            (whole.map(|(batch, _)| batch.len()).sum(), error)
+        })
     }
 
     /// Says the last word: nothing more will be written.
@@ -86,11 +134,20 @@ impl Transport {
             Lost::Broken { error, .. } => session
                 .failure(error)
                 .or_else(|| session.wants_certificate().filter(|_| at_hello)),
-            Lost::ClosedAtHello { .. } => session.wants_certificate(),
+            // Who named a user is turned away for that, more likely.
+            Lost::ClosedAtHello { user: None, .. } => session.wants_certificate(),
             _ => None,
         };
         failure.map_or(lost, Lost::Tls)
     }
+}
+
+/// Sends what the system takes at once; says how much that was.
+fn send_now(socket: &TcpStream, bytes: &[u8]) -> usize {
+    let socket = SockRef::from(socket);
+    socket
+        .send_with_flags(bytes, libc::MSG_DONTWAIT)
+        .unwrap_or(0)
 }
 
 /// Writes all there is. Whenever the peer takes nothing for a while, the watch has a look.

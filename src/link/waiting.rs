@@ -65,13 +65,13 @@ impl Waiting {
         }
     }
 
-    /// What it means that the peer ended the stream now; `refused` is what silence until then
-    /// means.
+    /// What it means that the peer ended the stream now, with `pending` of a line that has not
+    /// ended; `refused` is what it means when it never said a word.
     #[must_use]
-    pub fn closed(&self, refused: Lost) -> Lost {
-        match self.strange {
-            Some(_) => Lost::Closed,
-            None => refused,
+    pub fn closed(&self, pending: &[u8], refused: Lost) -> Lost {
+        match &self.strange {
+            None if pending.is_empty() => refused,
+            _ => Lost::Closed,
         }
     }
 

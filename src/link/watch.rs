@@ -13,7 +13,12 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long after a write the state of the connection is looked at, and again until all is well.
-pub const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// Less than it takes [`UNACKNOWLEDGED`] to end a connection, and not often, since the system's
+/// table may be long.
+pub const LOOK_AFTER: Duration = Duration::from_secs(12);
+
+/// A write that is kept waiting is interrupted so often for a look.
+pub const LOOK_WHEN_KEPT: Duration = Duration::from_secs(5);
 
 /// A peer that leaves so many probes of its shut window unanswered is gone.
 const UNANSWERED: u32 = 3;

@@ -9,6 +9,7 @@ use crate::ari::reply::{KEEPALIVE, count_unwritten_updates};
 use crate::shown::ShownLine;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::io;
+use std::mem;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,8 @@ pub struct Writer<'a> {
     items: Receiver<Item>,
     keepalive: Duration,
     batches: Vec<Vec<u8>>,
-    last_write: Instant,
+    /// Updates in what a sender left and this writes now.
+    rest_updates: u64,
     /// Ciphertext, with TLS.
     scratch: Vec<u8>,
     watch: Watch<'a>,
@@ -71,7 +73,7 @@ impl<'a> Writer<'a> {
             items,
             keepalive,
             batches: Vec::with_capacity(SLICES),
-            last_write: Instant::now(),
+            rest_updates: 0,
             scratch: Vec::new(),
             watch: Watch::new(transport.socket(), queue.name(), pulse),
             look_at: None,
@@ -89,6 +91,7 @@ impl<'a> Writer<'a> {
             Ok(()) => None,
             Err((written, error)) => {
                 self.queue.close();
+                unwritten += self.rest_updates;
                 let mut written = written;
                 for batch in &self.batches {
                     unwritten += count_unwritten_updates(batch, written);
@@ -116,6 +119,7 @@ impl<'a> Writer<'a> {
                 }
                 Some(Item::Keepalive(interval)) => self.keepalive = interval,
                 Some(Item::Flush) => self.write_batches()?,
+                Some(Item::Wrote) => self.look_later(),
                 Some(Item::End) => return Ok(()),
             }
         }
@@ -138,20 +142,25 @@ impl<'a> Writer<'a> {
     }
 
     fn keepalive_at(&self) -> Option<Instant> {
-        (!self.keepalive.is_zero()).then(|| self.last_write + self.keepalive)
+        (!self.keepalive.is_zero()).then(|| self.queue.last_write() + self.keepalive)
+    }
+
+    fn look_later(&mut self) {
+        self.look_at
+            .get_or_insert_with(|| Instant::now() + LOOK_AFTER);
     }
 
     fn time_passed(&mut self) -> Result<(), (usize, io::Error)> {
         let now = Instant::now();
         if self.look_at.is_some_and(|at| at <= now) {
-            self.look_at = (!self.watch.look()).then(|| now + LOOK_AFTER);
+            let is_settled = self.watch.look();
+            self.look_at = (!is_settled).then(|| now + LOOK_AFTER);
+            if is_settled {
+                self.queue.looked();
+            }
         }
         if self.keepalive_at().is_some_and(|at| at <= now) {
-            let keepalive = KEEPALIVE.to_vec();
-            self.trace(&keepalive);
-            self.transport
-                .write(&[keepalive], &mut self.scratch, &mut self.watch)?;
-            self.last_write = now;
+            self.write(&[KEEPALIVE.to_vec()])?;
         }
         Ok(())
     }
@@ -178,22 +187,38 @@ impl<'a> Writer<'a> {
         match last {
             Some(Item::Keepalive(interval)) => self.keepalive = interval,
             Some(Item::End) => return Ok(true),
-            _ => {} // a flush has happened with the write
+            // The write looked after both.
+            Some(Item::Flush | Item::Wrote | Item::Lines(_)) | None => {}
         }
         Ok(false)
     }
 
     fn write_batches(&mut self) -> Result<(), (usize, io::Error)> {
-        for batch in &self.batches {
-            self.trace(batch);
-        }
-        self.transport
-            .write(&self.batches, &mut self.scratch, &mut self.watch)?;
-        self.last_write = Instant::now();
-        self.look_at.get_or_insert(self.last_write + LOOK_AFTER);
+        let batches = mem::take(&mut self.batches);
+        let written = self.write(&batches);
+        self.batches = batches;
+        written?;
+        self.look_later();
         for batch in self.batches.drain(..) {
             self.queue.written(batch);
         }
+        Ok(())
+    }
+
+    /// Writes what a sender left, then some batches.
+    fn write(&mut self, batches: &[Vec<u8>]) -> Result<(), (usize, io::Error)> {
+        for batch in batches {
+            self.trace(batch);
+        }
+        let rest = self.queue.take();
+        self.rest_updates = rest.updates;
+        self.transport
+            .write(&rest.bytes, batches, &mut self.scratch, &mut self.watch)?;
+        self.rest_updates = 0;
+        if !rest.bytes.is_empty() {
+            self.queue.written(rest.bytes);
+        }
+        self.queue.done(Instant::now());
         Ok(())
     }
 

@@ -1,12 +1,13 @@
 //! Who to be: the client certificate for Proxies that demand one.
 
 use super::Failure;
-use super::trust::{read, read_certificates};
+use super::trust::{is_pem, read, read_certificates};
+use super::verify::public_key;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::sign::CertifiedKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,14 +32,19 @@ impl Identity {
             .key_provider
             .load_private_key(key)
             .map_err(|error| Failure::lasting(format!("{}: {error}", key_file.display())))?;
-        let certified = CertifiedKey::new(chain, key);
-        certified.keys_match().map_err(|_| {
-            let (chain, key) = (chain_file.display(), key_file.display());
-            Failure::lasting(format!(
-                "{key} does not hold the key of the certificate in {chain}"
-            ))
+        // Not CertifiedKey::keys_match, which knows no certificates of version 1.
+        let certified = chain.first().and_then(public_key);
+        let certified = certified.ok_or_else(|| {
+            let chain = chain_file.display();
+            Failure::lasting(format!("{chain} holds a certificate that is no good"))
         })?;
-        Ok(Identity(Some(Arc::new(certified))))
+        if key.public_key().is_some_and(|key| key != certified) {
+            let (chain, key) = (chain_file.display(), key_file.display());
+            return Err(Failure::lasting(format!(
+                "{key} does not hold the key of the first certificate in {chain}"
+            )));
+        }
+        Ok(Identity(Some(Arc::new(CertifiedKey::new(chain, key)))))
     }
 
     pub(super) fn resolver(&self) -> Resolver {
@@ -52,21 +58,24 @@ impl Identity {
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
     let bytes = read(file)?;
     let shown = file.display();
-    let holds = |text: &[u8]| memchr::memmem::find(&bytes, text).is_some();
-    if holds(b"ENCRYPTED") {
-        return Err(Failure::lasting(format!(
-            "{shown} holds an encrypted key: it must be stored without a passphrase"
-        )));
+    let failure = |what: String| Err(Failure::lasting(format!("{shown} {what}")));
+    if !is_pem(&bytes) {
+        return match PrivateKeyDer::try_from(bytes) {
+            Ok(key) => Ok(key),
+            Err(_) => failure("is neither PEM nor a private key in DER".into()),
+        };
     }
-    if !holds(b"-----BEGIN ") {
-        return PrivateKeyDer::try_from(bytes)
-            .map_err(|_| Failure::lasting(format!("{shown} is neither PEM nor a key in DER")));
+    // Two forms have the word: `BEGIN ENCRYPTED PRIVATE KEY` and `Proc-Type: 4,ENCRYPTED`.
+    if memchr::memmem::find(&bytes, b"ENCRYPTED").is_some() {
+        return failure("holds an encrypted key: it must be stored without a passphrase".into());
     }
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
-        Failure::lasting(format!(
-            "{shown} holds no private key in PKCS#8, PKCS#1 or SEC1: {error}"
-        ))
-    })
+    match PrivateKeyDer::from_pem_slice(&bytes) {
+        Ok(key) => Ok(key),
+        Err(pem::Error::NoItemsFound) => {
+            failure("holds no private key in PKCS#8, PKCS#1 or SEC1".into())
+        }
+        Err(error) => failure(format!("is not good PEM: {error}")),
+    }
 }
 
 /// Answers one connection's server when it asks for a certificate, and remembers that it did.

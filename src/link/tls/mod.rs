@@ -2,22 +2,28 @@
 //!
 //! It knows sockets, but nothing of ARI. Built on `rustls`.
 
+mod handshake;
 mod identity;
+mod names;
 mod session;
 mod trust;
+mod verify;
 mod words;
 
-pub use session::{HANDSHAKE, Reader, Session};
+pub use handshake::HANDSHAKE;
+pub use session::{Reader, Session};
 
 use crate::shown::Shown;
 use identity::Identity;
-use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use trust::Trust;
+use verify::Verifier;
 
 /// What is asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +52,13 @@ impl Failure {
             lasting: true,
         }
     }
+
+    fn passing(what: impl Into<String>) -> Failure {
+        Failure {
+            what: what.into(),
+            lasting: false,
+        }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -66,8 +79,9 @@ pub struct Tls {
     name: ServerName<'static>,
     trust: Arc<Trust>,
     identity: Arc<Identity>,
-    /// What was said last of the trust, so as to say it only when it changes.
-    said: String,
+    /// What was said last of the trust and of files gone bad, so as to say it only when it
+    /// changes.
+    said: [String; 3],
 }
 
 impl Tls {
@@ -79,14 +93,16 @@ impl Tls {
         let name = settings.name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
             let name = Shown(name.as_bytes());
-            Failure::lasting(format!("{name} is not a name that a certificate can carry"))
+            Failure::lasting(format!(
+                "{name} is not a name that a certificate can carry; --tls-name NAME gives one"
+            ))
         })?;
         Ok(Tls {
             trust: Arc::new(Trust::read(&settings.ca)?),
             identity: Arc::new(Identity::read(settings.identity.as_ref())?),
             settings,
             name,
-            said: String::new(),
+            said: Default::default(),
         })
     }
 
@@ -95,41 +111,76 @@ impl Tls {
     /// # Errors
     /// [`Failure`], when what was read does not fit together.
     pub fn client(&mut self, link: &str) -> Result<Client, Failure> {
-        let kept = "what was read before is used on";
+        let [said_of_trust, bad_trust, bad_identity] = &mut self.said;
         match Trust::read(&self.settings.ca) {
-            Ok(trust) => self.trust = Arc::new(trust),
-            Err(failure) => log::error!("{link}: TLS: {failure}; {kept}"),
+            Ok(trust) => {
+                bad_trust.clear();
+                self.trust = Arc::new(trust);
+            }
+            Err(failure) => say_gone_bad(link, &failure, bad_trust),
         }
         match Identity::read(self.settings.identity.as_ref()) {
-            Ok(identity) => self.identity = Arc::new(identity),
-            Err(failure) => log::error!("{link}: TLS: {failure}; {kept}"),
+            Ok(identity) => {
+                bad_identity.clear();
+                self.identity = Arc::new(identity);
+            }
+            Err(failure) => say_gone_bad(link, &failure, bad_identity),
         }
-        if self.said != self.trust.origin() {
-            self.said = self.trust.origin().to_owned();
-            log::info!("{link}: TLS: trusting {}", self.said);
+        if *said_of_trust != self.trust.origin() {
+            let level = match self.trust.is_makeshift() {
+                true => log::Level::Warn,
+                false => log::Level::Info,
+            };
+            self.trust.origin().clone_into(said_of_trust);
+            log::log!(level, "{link}: TLS: trusting {said_of_trust}");
         }
         // What a connection learns of its peer is its own.
-        let verifier = Arc::new(self.trust.verifier()?);
+        let verifier = Arc::new(Verifier::new(&self.trust)?);
         let resolver = Arc::new(self.identity.resolver());
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|e| Failure::lasting(e.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&verifier) as _);
+        let mut config = builder.with_client_cert_resolver(Arc::clone(&resolver) as _);
+        // Each connection verifies its peer by the files as they are then.
+        config.resumption = Resumption::disabled();
         Ok(Client {
-            config: Arc::new(builder.with_client_cert_resolver(Arc::clone(&resolver) as _)),
+            link: link.to_owned(),
+            config: Arc::new(config),
             name: self.name.clone(),
+            has_given: !self.trust.given().is_empty(),
             verifier,
             resolver,
         })
     }
 }
 
+/// Says that a file cannot be used any more, unless that is known.
+fn say_gone_bad(link: &str, failure: &Failure, said: &mut String) {
+    if *said != failure.what {
+        failure.what.clone_into(said);
+        log::error!("{link}: TLS: {failure}; what was read before is used on");
+    }
+}
+
 /// What one connection uses.
 #[derive(Debug)]
 pub struct Client {
+    link: String,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    verifier: Arc<trust::Verifier>,
+    /// Whether certificates were given, by `--tls-ca`.
+    has_given: bool,
+    verifier: Arc<Verifier>,
     resolver: Arc<identity::Resolver>,
+}
+
+impl Client {
+    fn connection(&self) -> Result<ClientConnection, Failure> {
+        let connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
+        let mut connection = connection.map_err(|e| Failure::lasting(e.to_string()))?;
+        connection.set_buffer_limit(None); // batches are bounded before they come here
+        Ok(connection)
+    }
 }

@@ -5,59 +5,51 @@
 //! since only one thread takes them out: whoever writes. The reader, when TLS owes the peer
 //! something, has the writer told.
 
-use super::{Client, Failure};
-use rustls::ClientConnection;
+use super::{Client, Failure, handshake};
+use rustls::{ClientConnection, ProtocolVersion};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How long a handshake may take.
-pub const HANDSHAKE: Duration = Duration::from_secs(30);
+use std::time::Duration;
 
 /// How much ciphertext is read at once.
 const READ_SIZE: usize = 64 << 10;
+
+/// How long the last word may take to leave; the peer may not be reading.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// An established session.
 #[derive(Debug)]
 pub struct Session {
     socket: Arc<TcpStream>,
     client: Client,
-    connection: Mutex<ClientConnection>,
+    shared: Mutex<Shared>,
+}
+
+/// What both threads use, one at a time.
+#[derive(Debug)]
+struct Shared {
+    connection: ClientConnection,
+    /// The writer was told of what is owed, and has not come to it yet.
+    told: bool,
 }
 
 impl Session {
-    /// Shakes hands.
+    /// Shakes hands, which takes [`HANDSHAKE`](super::HANDSHAKE) at the most.
     ///
     /// # Errors
     /// [`Failure`], in the words of the person who has to mend it.
     pub fn establish(socket: Arc<TcpStream>, client: Client) -> Result<Session, Failure> {
-        let connection = ClientConnection::new(Arc::clone(&client.config), client.name.clone());
-        let mut connection = connection.map_err(|e| Failure::lasting(e.to_string()))?;
-        connection.set_buffer_limit(None); // batches are bounded before they come here
-        match shake_hands(&mut connection, &socket) {
-            Ok(()) => Ok(Session {
-                socket,
-                client,
-                connection: Mutex::new(connection),
-            }),
-            Err(error) => {
-                let told = client.failure(&error);
-                Err(told.unwrap_or_else(|| match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                        let seconds = HANDSHAKE.as_secs();
-                        transient(format!(
-                            "the peer did not shake hands within {seconds} s; perhaps it speaks no TLS"
-                        ))
-                    }
-                    io::ErrorKind::UnexpectedEof => {
-                        let what = "the peer closed the connection in the handshake; perhaps it speaks no TLS";
-                        transient(what.into())
-                    }
-                    _ => transient(format!("the handshake broke: {error}")),
-                }))
-            }
-        }
+        let connection = handshake::shake(&client, &socket)?;
+        let shared = Mutex::new(Shared {
+            connection,
+            told: false,
+        });
+        Ok(Session {
+            socket,
+            client,
+            shared,
+        })
     }
 
     /// The socket underneath.
@@ -69,7 +61,7 @@ impl Session {
     /// What was agreed on, for the log.
     #[must_use]
     pub fn agreed(&self) -> String {
-        let connection = self.lock();
+        let Shared { connection, .. } = &*self.lock();
         let version = connection.protocol_version().and_then(|v| v.as_str());
         let version = version.map_or("TLS", |v| v).replace("TLSv1_", "TLS 1.");
         match connection.negotiated_cipher_suite() {
@@ -79,29 +71,30 @@ impl Session {
     }
 
     /// The half that is read. `owing` is called when there is something to be sent that no
-    /// application data asks for; [`flush`](Self::flush) sends it.
+    /// application data asks for; [`seal`](Self::seal) takes it.
     pub fn reader<F: FnMut()>(&self, owing: F) -> Reader<'_, F> {
         Reader {
             session: self,
             ciphertext: vec![0; READ_SIZE],
             start: 0,
             end: 0,
+            failed: None,
             owing,
         }
     }
 
-    /// Encrypts `parts` and takes what is to be sent, beside what TLS owes the peer on its own,
-    /// into `out`. Records must leave in the order in which they are taken: by one thread.
+    /// Encrypts `lines` and appends what is to be sent to `out`: what TLS owes the peer on its
+    /// own, then the lines, of which there may be none. Records must leave in the order in which
+    /// they are taken here: by one thread.
     ///
     /// # Errors
     /// None in practice: nothing here waits or fails.
-    pub fn seal(&self, parts: &[Vec<u8>], out: &mut Vec<u8>) -> io::Result<()> {
-        let mut connection = self.lock();
-        for part in parts {
-            connection.writer().write_all(part)?;
-        }
-        while connection.wants_write() {
-            connection.write_tls(out)?;
+    pub fn seal(&self, lines: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        let mut shared = self.lock();
+        shared.told = false;
+        shared.connection.writer().write_all(lines)?;
+        while shared.connection.wants_write() {
+            shared.connection.write_tls(out)?;
         }
         Ok(())
     }
@@ -111,9 +104,10 @@ impl Session {
     /// # Errors
     /// The socket's.
     pub fn finish(&self) -> io::Result<()> {
-        self.lock().send_close_notify();
+        self.lock().connection.send_close_notify();
         let mut last = Vec::new();
         self.seal(&[], &mut last)?;
+        self.socket.set_write_timeout(Some(FAREWELL))?;
         (&*self.socket).write_all(&last)?;
         self.socket.shutdown(Shutdown::Write)
     }
@@ -121,53 +115,22 @@ impl Session {
     /// Puts an error of reading or writing into words, if TLS is what it is about.
     #[must_use]
     pub fn failure(&self, error: &io::Error) -> Option<Failure> {
-        self.client.failure(error)
+        self.client.failure(error, false)
     }
 
-    /// What it may mean that the peer ended the stream before it said anything.
+    /// What it may mean that the connection ended before the peer said anything. By TLS 1.2 it
+    /// would have ended in the handshake.
     #[must_use]
     pub fn wants_certificate(&self) -> Option<Failure> {
-        self.client.wants_certificate()
+        let version = self.lock().connection.protocol_version();
+        let is_possible = version == Some(ProtocolVersion::TLSv1_3);
+        is_possible
+            .then(|| self.client.wants_certificate())
+            .flatten()
     }
 
-    fn lock(&self) -> MutexGuard<'_, ClientConnection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn transient(what: String) -> Failure {
-    Failure {
-        what,
-        lasting: false,
-    }
-}
-
-fn shake_hands(connection: &mut ClientConnection, mut socket: &TcpStream) -> io::Result<()> {
-    let deadline = Instant::now() + HANDSHAKE;
-    loop {
-        while connection.wants_write() {
-            connection.write_tls(&mut socket)?;
-        }
-        if !connection.is_handshaking() {
-            return socket.set_read_timeout(None);
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        socket.set_read_timeout(Some(left))?;
-        match connection.read_tls(&mut socket) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            other => other?,
-        };
-        if let Err(error) = connection.process_new_packets() {
-            // The alert that tells the peer why; it may be past listening.
-            let _ = connection.write_tls(&mut socket);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-        }
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -179,38 +142,65 @@ pub struct Reader<'a, F> {
     ciphertext: Vec<u8>,
     start: usize,
     end: usize,
+    /// What is wrong behind what was decrypted.
+    failed: Option<rustls::Error>,
     owing: F,
 }
 
 impl<F: FnMut()> Reader<'_, F> {
     /// Decrypts what is there into `out`; `None` when more must be read from the socket.
     fn decrypt(&mut self, out: &mut [u8]) -> io::Result<Option<usize>> {
-        let mut connection = self.session.lock();
-        let mut filled = 0;
-        let result = loop {
-            match connection.reader().read(&mut out[filled..]) {
-                Ok(0) => break Ok(Some(filled)), // full, or the peer's close_notify
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) if filled > 0 => break Ok(Some(filled)), // it will come up again
-                Err(error) => break Err(error),
-            }
-            if self.start == self.end {
-                break Ok((filled > 0).then_some(filled));
-            }
-            let mut rest = &self.ciphertext[self.start..self.end];
-            self.start += connection.read_tls(&mut rest)?;
-            if let Err(error) = connection.process_new_packets() {
-                break Err(io::Error::new(io::ErrorKind::InvalidData, error));
-            }
-        };
-        let owes = connection.wants_write();
-        drop(connection);
+        let session = self.session;
+        let mut shared = session.lock();
+        let result = self.drain(&mut shared.connection, out);
+        // The answer to a key update stays within rustls until something is written, be it nothing.
+        let _ = shared.connection.writer().write(&[]);
+        let owes = shared.connection.wants_write() && !shared.told;
+        shared.told |= owes;
+        drop(shared);
         if owes {
             (self.owing)();
         }
         result
     }
+
+    fn drain(
+        &mut self,
+        connection: &mut ClientConnection,
+        out: &mut [u8],
+    ) -> io::Result<Option<usize>> {
+        let mut filled = 0;
+        loop {
+            match connection.reader().read(&mut out[filled..]) {
+                Ok(0) => return Ok(Some(filled)), // full, or the peer's close_notify
+                Ok(count) => filled += count,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {}
+                    _ if filled > 0 => {} // it comes up again
+                    io::ErrorKind::UnexpectedEof => return Err(cut_off()),
+                    _ => return Err(error),
+                },
+            }
+            if filled < out.len() && self.failed.is_none() && self.start < self.end {
+                let mut unfed = &self.ciphertext[self.start..self.end];
+                connection.read_tls(&mut unfed)?;
+                self.start = self.end - unfed.len();
+                self.failed = connection.process_new_packets().err();
+            } else if filled > 0 {
+                return Ok(Some(filled));
+            } else {
+                let failed = self.failed.take();
+                return failed.map_or(Ok(None), |e| {
+                    Err(io::Error::new(io::ErrorKind::InvalidData, e))
+                });
+            }
+        }
+    }
+}
+
+fn cut_off() -> io::Error {
+    let what = "the stream was cut off: no close_notify of TLS before its end";
+    io::Error::new(io::ErrorKind::UnexpectedEof, what)
 }
 
 impl<F: FnMut()> Read for Reader<'_, F> {
@@ -223,7 +213,7 @@ impl<F: FnMut()> Read for Reader<'_, F> {
             (self.start, self.end) = (0, count);
             if count == 0 {
                 // Tells TLS that the stream ended: without close_notify that is an error.
-                self.session.lock().read_tls(&mut io::empty())?;
+                self.session.lock().connection.read_tls(&mut io::empty())?;
             }
         }
     }

@@ -1,14 +1,12 @@
-//! Which servers to believe: the platform's store, the built-in roots, or given files.
+//! Whom to believe: the platform's store, the built-in roots, or given files.
 
 use super::Failure;
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::env;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The certificates to believe in.
 #[derive(Debug)]
@@ -17,6 +15,8 @@ pub(super) struct Trust {
     /// Given certificates, any of which may be the server's own.
     given: Vec<CertificateDer<'static>>,
     origin: String,
+    /// Whether the store that was asked for could not be read.
+    is_makeshift: bool,
 }
 
 impl Trust {
@@ -42,41 +42,45 @@ impl Trust {
                 given.push(certificate);
             }
         }
-        let count = roots.len();
-        let names: Vec<_> = files
-            .iter()
-            .map(|file| file.display().to_string())
-            .collect();
+        let names = files.iter().map(|file| file.display().to_string());
+        let names = names.collect::<Vec<_>>().join(", ");
         Ok(Trust {
             roots: Arc::new(roots),
+            origin: format!("{} from {names}", certificates(given.len())),
             given,
-            origin: format!("{count} certificates from {}", names.join(", ")),
+            is_makeshift: false,
         })
     }
 
+    /// The platform's store, or what this program brings along when that is empty.
     fn of_platform() -> Trust {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         // A store has oddities that no server uses; only what is good counts.
         roots.add_parsable_certificates(found.certs);
+        let elsewhere: Vec<_> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+            .iter()
+            .filter_map(|name| Some(format!("{name}={}", env::var_os(name)?.display())))
+            .collect();
+        let store = match elsewhere.as_slice() {
+            [] => "the platform's store".to_owned(),
+            variables => format!("the platform's store ({})", variables.join(", ")),
+        };
+        let trouble = found.errors.first();
+        let is_makeshift = roots.is_empty() && trouble.is_some();
         let origin = if roots.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-            let count = roots.len();
-            match found.errors.first() {
-                Some(error) => {
-                    format!(
-                        "{count} built-in roots, since the platform's store cannot be read: {error}"
-                    )
-                }
-                None => format!("{count} built-in roots, since the platform has none"),
-            }
+            let why = trouble.map_or("is empty".into(), |e| format!("cannot be read: {e}"));
+            format!("{} built-in roots, since {store} {why}", roots.len())
         } else {
-            format!("{} roots of the platform's store", roots.len())
+            let mostly = trouble.map_or(String::new(), |e| format!(", part of it unreadable: {e}"));
+            format!("{} of {store}{mostly}", certificates(roots.len()))
         };
         Trust {
             roots: Arc::new(roots),
             given: Vec::new(),
             origin,
+            is_makeshift,
         }
     }
 
@@ -85,18 +89,26 @@ impl Trust {
         &self.origin
     }
 
-    pub(super) fn verifier(&self) -> Result<Verifier, Failure> {
-        let provider = Arc::new(ring::default_provider());
-        let algorithms = provider.signature_verification_algorithms;
-        let chains = WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), provider)
-            .build()
-            .map_err(|error| Failure::lasting(error.to_string()))?;
-        Ok(Verifier {
-            given: self.given.clone(),
-            chains,
-            algorithms,
-            issuer: Mutex::new(None),
-        })
+    /// Whether it stands in for a store that cannot be read, which a person should know.
+    pub(super) fn is_makeshift(&self) -> bool {
+        self.is_makeshift
+    }
+
+    /// Whoever was issued a certificate by one of these is believed.
+    pub(super) fn roots(&self) -> &Arc<RootCertStore> {
+        &self.roots
+    }
+
+    /// Whoever has one of these is believed.
+    pub(super) fn given(&self) -> &[CertificateDer<'static>] {
+        &self.given
+    }
+}
+
+fn certificates(count: usize) -> String {
+    match count {
+        1 => "1 certificate".into(),
+        _ => format!("{count} certificates"),
     }
 }
 
@@ -104,118 +116,35 @@ impl Trust {
 pub(super) fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let bytes = read(file)?;
     let shown = file.display();
-    if memchr::memmem::find(&bytes, b"-----BEGIN ").is_none() {
+    if !is_pem(&bytes) {
         let certificate = CertificateDer::from(bytes);
-        return match webpki::EndEntityCert::try_from(&certificate) {
-            Ok(_) => Ok(vec![certificate.clone().into_owned()]),
+        return match webpki::anchor_from_trusted_cert(&certificate) {
+            Ok(_) => Ok(vec![certificate.clone()]),
             Err(_) => Err(Failure::lasting(format!(
-                "{shown} is neither PEM nor a certificate in DER"
+                "{shown} is neither PEM nor a certificate in DER \
+                 (keytool -exportcert takes one out of a keystore)"
             ))),
         };
     }
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes)
-        .map(|found| found.map(CertificateDer::into_owned))
-        .collect();
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(found) if found.is_empty() => {
             Err(Failure::lasting(format!("{shown} holds no certificate")))
         }
-        Ok(certificates) => Ok(certificates),
+        Ok(found) => Ok(found),
         Err(error) => Err(Failure::lasting(format!(
             "{shown} is not good PEM: {error}"
         ))),
     }
 }
 
+/// Whether a file is PEM, good or bad.
+pub(super) fn is_pem(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, b"-----BEGIN ").is_some()
+}
+
 /// A file's content.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file)
         .map_err(|error| Failure::lasting(format!("{} cannot be read: {error}", file.display())))
-}
-
-/// Verifies one connection's server.
-///
-/// A certificate that was given and is byte for byte the server's own is good as it is: whoever
-/// gave it meant that one. All others need a chain to a root, the right name and the right time.
-/// Either way the server must prove in the handshake that it has the key.
-#[derive(Debug)]
-pub(super) struct Verifier {
-    given: Vec<CertificateDer<'static>>,
-    chains: Arc<WebPkiServerVerifier>,
-    algorithms: WebPkiSupportedAlgorithms,
-    /// Who issued the certificate that was turned away.
-    issuer: Mutex<Option<String>>,
-}
-
-impl Verifier {
-    /// The issuer of a certificate that was turned away because nobody knows it.
-    pub(super) fn unknown_issuer(&self) -> Option<String> {
-        let issuer = self.issuer.lock().unwrap_or_else(PoisonError::into_inner);
-        issuer.clone()
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if self.given.iter().any(|given| given == end_entity) {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let verified = self.chains.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
-        if let Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) = verified {
-            let last = intermediates.last().unwrap_or(end_entity);
-            let mut issuer = self.issuer.lock().unwrap_or_else(PoisonError::into_inner);
-            *issuer = issuer_name(last);
-        }
-        verified
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-/// The common name of a certificate's issuer, or else its organisation.
-fn issuer_name(certificate: &CertificateDer<'_>) -> Option<String> {
-    let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
-    let name = parsed.issuer();
-    // A name is a list of (object identifier, string); these two are 2.5.4.3 and 2.5.4.10.
-    [3, 10].into_iter().find_map(|attribute| {
-        let oid = [0x06, 0x03, 0x55, 0x04, attribute];
-        let value = &name[memchr::memmem::find(name, &oid)? + oid.len()..];
-        // Tag, length below 128, bytes.
-        let length = usize::from(*value.get(1)?);
-        let bytes = value.get(2..2 + length)?;
-        Some(crate::shown::Shown(bytes).to_string())
-    })
 }
