@@ -9,7 +9,7 @@ use std::io::{self, Read};
 pub const MAX_LINE: usize = 4 << 20;
 
 /// How many bytes are asked for in one read while lines are of ordinary length.
-pub const READ_SIZE: usize = 64 << 10;
+pub const READ_SIZE: usize = 256 << 10;
 
 /// How much of a line that is too long is handed out, in bytes: enough for its id and method.
 const HEAD: usize = 512;

@@ -120,7 +120,7 @@ impl<'a> Head<'a> {
     pub fn of(line: &'a [u8]) -> Option<Head<'a>> {
         let mut tokens = Args::of(line);
         let id = tokens.next_token()?;
-        let method = tokens.next_token()?;
+        let method = tokens.method()?;
         if tokens.rest == Some(b"") {
             tokens.rest = None; // `<id>|MPI|`: no arguments
         }
@@ -143,6 +143,19 @@ impl<'a> Args<'a> {
         Args { rest: Some(rest) }
     }
 
+    /// The next token, which is of three letters nearly always.
+    fn method(&mut self) -> Option<&'a [u8]> {
+        match self.rest? {
+            [a, b, c, b'|', rest @ ..] if [a, b, c].into_iter().all(|&byte| byte != b'|') => {
+                let method = &self.rest?[..3];
+                self.rest = Some(rest);
+                Some(method)
+            }
+            _ => self.next_token(),
+        }
+    }
+
+    #[inline]
     fn next_token(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest?;
         Some(match find_bar(rest) {
@@ -158,8 +171,13 @@ impl<'a> Args<'a> {
     }
 
     /// The next pair, which must be an `S`.
+    #[inline]
     fn string(&mut self, argument: &'static str) -> Result<Text<'a>, Malformed> {
-        if let Some(value) = self.rest.and_then(|rest| rest.strip_prefix(b"S|")) {
+        if let Some([b'S', b'|', value @ ..]) = self.rest {
+            if let [b'#', b'|', rest @ ..] = value {
+                self.rest = Some(rest);
+                return Ok(Text(b"#"));
+            }
             self.rest = Some(value);
             return Ok(Text(self.next_token().unwrap_or_default()));
         }
@@ -201,6 +219,7 @@ impl<'a> Args<'a> {
 ///
 /// Tokens are short, but for a message. Eight bytes at a time are faster there than a call into
 /// a vector search, which is left with what is long.
+#[inline]
 fn find_bar(bytes: &[u8]) -> Option<usize> {
     const LOW: u64 = u64::MAX / 255; // 0x0101…
     const HIGH: u64 = LOW << 7;

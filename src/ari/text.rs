@@ -58,11 +58,7 @@ impl<'a> Text<'a> {
     /// [`decode`](Self::decode) to tell. A shortcut for ids, which are always like that.
     #[must_use]
     pub fn plain(self) -> Option<&'a [u8]> {
-        // Without an early end, so that it is done many bytes at a time.
-        let is_plain =
-            |plain, &byte: &u8| plain & byte.is_ascii() & (byte != b'%') & (byte != b'+');
-        let is_mark = matches!(self.0, b"#" | b"$");
-        (!is_mark && self.0.iter().fold(true, is_plain)).then_some(self.0)
+        is_plain(self.0).then_some(self.0)
     }
 }
 
@@ -160,8 +156,10 @@ fn put_escape(byte: u8, out: &mut Vec<u8>) {
 /// # Errors
 /// [`BadText`], as [`Text::decode`]; nothing is appended then.
 pub fn transcode(part: &[u8], out: &mut Vec<u8>) -> Result<(), BadText> {
-    if is_canonical(part) {
-        std::str::from_utf8(part).map_err(|e| BadText::Utf8(e.valid_up_to()))?;
+    if is_plain(part) || is_canonical(part) {
+        if !part.is_ascii() {
+            std::str::from_utf8(part).map_err(|e| BadText::Utf8(e.valid_up_to()))?;
+        }
         out.extend_from_slice(part);
     } else {
         Encoding::Smart.put(Some(&unescape(part)?), out);
@@ -169,37 +167,34 @@ pub fn transcode(part: &[u8], out: &mut Vec<u8>) -> Result<(), BadText> {
     Ok(())
 }
 
+/// Whether a token, or the rest of one, is ASCII that means itself in either encoding.
+fn is_plain(part: &[u8]) -> bool {
+    // Without an early end, so that it is done many bytes at a time.
+    let strange = part.iter().fold(false, |strange, &byte| {
+        strange | !byte.is_ascii() | (byte == b'%') | (byte == b'+') | (byte == b'\r')
+    });
+    !strange && !matches!(part, b"" | b"#" | b"$")
+}
+
 /// Whether `part` is what the smart encoder would write, given that it is UTF-8.
 fn is_canonical(part: &[u8]) -> bool {
     if matches!(part, b"" | b"#" | b"$") {
         return false;
     }
-    let mut at = 0;
-    while let Some(special) = next_special(part, at) {
-        match part[special..] {
-            [b'%', b'2', b'5' | b'B', ..]
-            | [b'%', b'7', b'C', ..]
-            | [b'%', b'0', b'A' | b'D', ..] => at = special + 3,
-            _ => return false,
-        }
-    }
-    true
-}
-
-/// Where the next byte stands that a canonical text holds only in an escape.
-///
-/// Such bytes come in clusters or not at all: a few steps one by one, then a vector search.
-fn next_special(part: &[u8], from: usize) -> Option<usize> {
-    const STEPS: usize = 24;
-    let near = part[from..].iter().take(STEPS);
-    let found = near
-        .clone()
-        .position(|byte| matches!(byte, b'%' | b'+' | b'\r'));
-    if found.is_some() || near.len() < STEPS {
-        return found.map(|at| from + at);
-    }
-    let far = from + STEPS;
-    memchr::memchr3(b'%', b'+', b'\r', &part[far..]).map(|at| far + at)
+    // Every byte with the two behind it, without an early end: many at a time, as above. An escape
+    // that is cut off at the end meets zeros, and is none.
+    let is_bad = |a: u8, b: u8, c: u8| {
+        let is_escape = ((b == b'2') & ((c == b'5') | (c == b'B')))
+            | ((b == b'7') & (c == b'C'))
+            | ((b == b'0') & ((c == b'A') | (c == b'D')));
+        (a == b'+') | (a == b'\r') | ((a == b'%') & !is_escape)
+    };
+    let inner = part.len().saturating_sub(2);
+    let (second, third) = (part.get(1..).unwrap_or(&[]), part.get(2..).unwrap_or(&[]));
+    let triples = part[..inner].iter().zip(second).zip(third);
+    let bad = triples.fold(false, |bad, ((&a, &b), &c)| bad | is_bad(a, b, c));
+    let last = &part[inner..];
+    !bad && !last.iter().any(|&byte| is_bad(byte, 0, 0))
 }
 
 #[cfg(test)]
@@ -269,7 +264,7 @@ mod tests {
     fn what_is_plain_is_what_decodes_to_itself() {
         for (token, plain) in [
             ("S8f3da29cfc463220T5454537", true),
-            ("", true),
+            ("", false),
             ("a b#", true),
             ("#", false),
             ("$", false),

@@ -17,21 +17,23 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most that may wait for a writer, in bytes of memory, updates included.
+/// The most that may wait for a writer, in bytes, updates included. One batch more may be on its
+/// way in when it is reached.
 pub const QUEUE_LIMIT: usize = 8 << 20;
 
-/// A reader reads on only while less than this waits for its writer, in bytes of memory.
+/// A reader reads on only while less than this waits for its writer, in bytes. From here on
+/// batches are also stored in no more memory than they need.
 pub const REPLY_LIMIT: usize = 1 << 20;
 
 /// What a batch costs beside its bytes: its place in the channel and the allocator's.
 const OVERHEAD: usize = 64;
 
 /// Buffers kept for reuse, and how large they may be.
-const SPARES: usize = 8;
+const SPARES: usize = 4;
 const SPARE_SIZE: usize = 512 << 10;
 
 /// The most that a sender writes by itself, in bytes.
-const DIRECT: usize = 48 << 10;
+const DIRECT: usize = 256 << 10;
 
 /// What a writer is told.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ pub enum Item {
 pub struct Queue {
     name: String,
     items: Sender<Item>,
-    /// Bytes of memory that the batches take which are sent and not yet written.
+    /// What the batches cost which are sent and not yet written.
     queued: AtomicUsize,
     closed: AtomicBool,
     spares: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
@@ -123,7 +125,7 @@ impl Queue {
         let _ = self.items.send(item);
     }
 
-    /// Bytes of memory that wait to be written.
+    /// Bytes that wait to be written.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
@@ -237,8 +239,8 @@ impl Queue {
     }
 }
 
-fn cost(batch: &Vec<u8>) -> usize {
-    batch.capacity() + OVERHEAD
+fn cost(batch: &[u8]) -> usize {
+    batch.len() + OVERHEAD
 }
 
 impl Outlet for Queue {
@@ -258,9 +260,12 @@ impl Outlet for Queue {
         if lines.is_empty() {
             return self.recycle(lines);
         }
-        let Err(lines) = self.send_directly(lines) else {
+        let Err(mut lines) = self.send_directly(lines) else {
             return;
         };
+        if self.queued() > REPLY_LIMIT {
+            lines.shrink_to_fit();
+        }
         self.queued.fetch_add(cost(&lines), Ordering::SeqCst);
         self.tell(Item::Lines(lines));
     }

@@ -119,8 +119,13 @@ impl<B: Batch> Turn<'_, B> {
 
     fn refuse(&mut self, call: Call<'_>, why: &str) {
         let (method, id) = (call.method, Shown(call.id));
+        // What is wrong may quote an argument, which of a login only its sender may see.
+        let told = match method.is_secret() {
+            true => "its arguments are not what they should be",
+            false => why,
+        };
         self.warn(format_args!(
-            "malformed {method} {id}, answered with an error: {why}"
+            "malformed {method} {id}, answered with an error: {told}"
         ));
         call.reply(self.replies).error(ErrorKind::Generic, why);
     }

@@ -4,7 +4,7 @@
 //! host is gone. What sends something else is given up.
 
 use super::lost::Lost;
-use crate::shown::Shown;
+use crate::shown::ShownLine;
 use std::time::{Duration, Instant};
 
 /// So often a wait without end is looked at.
@@ -53,7 +53,7 @@ impl Waiting {
             return;
         }
         if !pending.is_empty() {
-            let what = Shown(&pending[..pending.len().min(SHOWN)]).to_string();
+            let what = ShownLine(&pending[..pending.len().min(SHOWN)]).to_string();
             self.strange.get_or_insert((self.since, what));
         }
         let is_due = self

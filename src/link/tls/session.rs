@@ -1,9 +1,9 @@
-//! One TLS session over one socket, read by one thread and written by another at the same time.
+//! One TLS session over one socket, read by one thread and written by others at the same time.
 //!
-//! The two share the rustls connection under a lock that is held while bytes pass through it,
-//! never while the socket is waited for. Records leave in the order in which they were made,
-//! since only one thread takes them out: whoever writes. The reader, when TLS owes the peer
-//! something, has the writer told.
+//! They share the rustls connection under a lock that is held while bytes pass through it, never
+//! while the socket is waited for. Records leave in the order in which they were made, since only
+//! those who write take them out, one at a time. The reader, when TLS owes the peer something,
+//! has the writer told.
 
 use super::{Client, Failure, handshake};
 use rustls::{ClientConnection, ProtocolVersion};
@@ -85,7 +85,7 @@ impl Session {
 
     /// Encrypts `lines` and appends what is to be sent to `out`: what TLS owes the peer on its
     /// own, then the lines, of which there may be none. Records must leave in the order in which
-    /// they are taken here: by one thread.
+    /// they are taken here: nobody may take any before those taken last are on their way.
     ///
     /// # Errors
     /// None in practice: nothing here waits or fails.
