@@ -96,6 +96,9 @@ impl LineBuffer {
 
     /// The next complete line of what was read, or `None` when more must be read first.
     pub fn next_line(&mut self) -> Option<Line<'_>> {
+        if self.at_start {
+            self.skip_bom();
+        }
         loop {
             let found = memchr::memchr(b'\n', &self.buffer[self.scanned..self.end]);
             let Some(offset) = found else {
@@ -128,17 +131,22 @@ impl LineBuffer {
         let from = self.start;
         self.dropping = true;
         self.start = self.end;
-        self.at_start = false;
         Some(Line::TooLong(&self.buffer[from..from + HEAD]))
     }
 
-    fn strip(&mut self, from: usize, lf: usize) -> &[u8] {
+    fn strip(&self, from: usize, lf: usize) -> &[u8] {
         let line = &self.buffer[from..lf];
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if std::mem::take(&mut self.at_start) {
-            return line.strip_prefix(BOM).unwrap_or(line);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+
+    /// Passes over a byte order mark, as soon as there is enough to tell one.
+    fn skip_bom(&mut self) {
+        let held = &self.buffer[self.start..self.end];
+        if held.starts_with(BOM) {
+            self.start += BOM.len();
+            self.scanned = self.start;
         }
-        line
+        self.at_start = held.len() < BOM.len() && BOM.starts_with(held);
     }
 
     /// What is held of a line that has not ended yet.

@@ -596,7 +596,7 @@ mod tests {
                         .wrapping_mul(6_364_136_223_846_793_005)
                         .wrapping_add(1);
                     let pick = (state >> 40) as usize;
-                    if pick % 37 == 0 {
+                    if pick.is_multiple_of(37) {
                         b'|'
                     } else {
                         alphabet[1 + pick % 7]
