@@ -1,0 +1,301 @@
+//! The data side: subscriptions of the room, their order among the updates, and everything else one
+//! may ask it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::stage::{SESSION, Stage, exchange};
+use crate::standin::{MetadataProxy, Update};
+
+#[test]
+fn the_example_of_the_protocol_page() {
+    let mut stage = Stage::new();
+    stage
+        .data
+        .link
+        .send_line("10000010c3e4d0462|SUB|S|chat_room");
+    let line = stage.data.link.expect_line();
+    let (millis, rest) = line.split_once('|').expect("a notification");
+    assert!(millis.bytes().all(|byte| byte.is_ascii_digit()), "{line}");
+    assert_eq!(rest, "EOS|S|chat_room|S|10000010c3e4d0462");
+    stage.data.link.expect("10000010c3e4d0462|SUB|V");
+    exchange(
+        &mut stage.data.link,
+        &[(
+            "20000010c3e4d0462|USB|S|chat_room",
+            "20000010c3e4d0462|USB|V",
+        )],
+    );
+}
+
+#[test]
+fn other_items_do_not_exist() {
+    let mut stage = Stage::new();
+    for item in [
+        "x",
+        "chat_room2",
+        "Chat_room",
+        "chat_room ",
+        " chat_room",
+        "chat%7Croom",
+        "#",
+        "$",
+        "",
+        "%23",
+        "è",
+    ] {
+        exchange(
+            &mut stage.data.link,
+            &[(&format!("2000c|SUB|S|{item}"), "2000c|SUB|EU|No such item")],
+        );
+    }
+}
+
+#[test]
+fn a_refused_subscription_opens_nothing() {
+    let mut stage = Stage::in_room();
+    stage.data.unsubscribe("chat_room");
+    exchange(
+        &mut stage.data.link,
+        &[("2000c|SUB|S|other", "2000c|SUB|EU|No such item")],
+    );
+    stage
+        .metadata
+        .say(SESSION, "hi")
+        .expect_err("nobody listens");
+}
+
+#[test]
+fn the_item_is_the_item_however_it_is_escaped() {
+    let mut stage = Stage::in_room();
+    stage.data.unsubscribe("chat_room");
+    let link = &mut stage.data.link;
+    link.send_line("2000c|SUB|S|%63hat%5froom");
+    link.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|2000c"));
+    link.expect("2000c|SUB|V");
+    stage.metadata.say(SESSION, "hi").expect("V");
+    assert_eq!(stage.data.update().subscription, "2000c");
+}
+
+#[test]
+fn usb_of_what_is_not_subscribed_succeeds_and_changes_nothing() {
+    let mut stage = Stage::new();
+    let unsubscriptions = [
+        ("1c|USB|S|chat_room", "1c|USB|V"),
+        ("2c|USB|S|other", "2c|USB|V"),
+        ("3c|USB|S|#", "3c|USB|V"),
+        ("4c|USB|S|$", "4c|USB|V"),
+    ];
+    exchange(&mut stage.data.link, &unsubscriptions);
+    let subscription = stage.open_room();
+    exchange(&mut stage.data.link, &unsubscriptions[1..]);
+    stage.metadata.say(SESSION, "still here").expect("V");
+    assert_eq!(stage.data.update().subscription, subscription);
+}
+
+#[test]
+fn usb_closes_the_room_and_the_next_sub_opens_it_under_its_own_id() {
+    let mut stage = Stage::in_room();
+    let mut last = String::new();
+    for round in 0..10 {
+        stage.data.unsubscribe("chat_room");
+        stage
+            .metadata
+            .say(SESSION, "hi")
+            .expect_err("nobody listens");
+        let subscription = stage.data.subscribe("chat_room");
+        assert_ne!(subscription, last);
+        let text = format!("round {round}");
+        stage.metadata.say(SESSION, &text).expect("V");
+        let update = stage.data.update();
+        assert_eq!(update.subscription, subscription);
+        assert_eq!(update.field("message"), Some(text.as_str()));
+        last = subscription;
+    }
+    stage.data.expect_silence();
+}
+
+#[test]
+fn the_room_is_open_as_soon_as_the_reply_is_there() {
+    let mut stage = Stage::in_room();
+    for _ in 0..200 {
+        stage.data.unsubscribe("chat_room");
+        let id = stage.metadata.send_say(SESSION, "closed");
+        stage.metadata.outcome(&id).expect_err("USB was answered");
+        let subscription = stage.data.subscribe("chat_room");
+        stage
+            .metadata
+            .say(SESSION, "open")
+            .expect("SUB was answered");
+        assert_eq!(stage.data.update().subscription, subscription);
+    }
+    stage.data.expect_silence();
+}
+
+#[test]
+fn sub_usb_sub_in_one_write_take_effect_in_this_order() {
+    let mut stage = Stage::in_room();
+    stage.data.unsubscribe("chat_room");
+    let link = &mut stage.data.link;
+    link.send_lines([
+        "1c|SUB|S|chat_room",
+        "2c|USB|S|chat_room",
+        "3c|SUB|S|chat_room",
+        "4c|SUB|S|other",
+    ]);
+    link.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|1c"));
+    link.expect("1c|SUB|V");
+    link.expect("2c|USB|V");
+    link.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|3c"));
+    link.expect("3c|SUB|V");
+    link.expect("4c|SUB|EU|No such item");
+    stage.metadata.say(SESSION, "hi").expect("V");
+    assert_eq!(stage.data.update().subscription, "3c");
+}
+
+#[test]
+fn a_thousand_requests_in_one_write_are_all_answered() {
+    let mut stage = Stage::new();
+    let lines: Vec<String> = (0..500)
+        .flat_map(|n| {
+            [
+                format!("{n}s|SUB|S|item {n}"),
+                format!("{n}u|USB|S|item {n}"),
+            ]
+        })
+        .collect();
+    stage.data.link.send_lines(&lines);
+    let mut got: Vec<String> = lines
+        .iter()
+        .map(|_| stage.data.link.expect_line())
+        .collect();
+    let mut wanted: Vec<String> = (0..500)
+        .flat_map(|n| [format!("{n}s|SUB|EU|No such item"), format!("{n}u|USB|V")])
+        .collect();
+    got.sort();
+    wanted.sort();
+    assert_eq!(got, wanted);
+}
+
+/// What became of one message of the flood.
+struct Sent {
+    /// How many unsubscriptions had been answered when it was sent.
+    rounds_over: usize,
+    /// Whether it was answered with `V`.
+    accepted: bool,
+}
+
+/// Sends numbered messages, a window of them at a time, until told that the alternation is over.
+fn flood(metadata: &mut MetadataProxy, rounds_over: &AtomicUsize, last: usize) -> Vec<Sent> {
+    const WINDOW: usize = 16;
+    let mut sent = Vec::new();
+    while rounds_over.load(Ordering::SeqCst) < last {
+        let window: Vec<(String, usize)> = (0..WINDOW)
+            .map(|n| {
+                let over = rounds_over.load(Ordering::SeqCst);
+                let text = (sent.len() + n).to_string();
+                (metadata.send_say(SESSION, &text), over)
+            })
+            .collect();
+        for (id, rounds_over) in window {
+            let accepted = metadata.outcome(&id).is_ok();
+            sent.push(Sent {
+                rounds_over,
+                accepted,
+            });
+        }
+    }
+    sent
+}
+
+#[test]
+fn under_load_no_update_carries_a_subscription_that_was_over_when_its_message_was_sent() {
+    const ROUNDS: usize = 300;
+    let mut stage = Stage::in_room();
+    stage.data.unsubscribe("chat_room");
+    let rounds_over = Arc::new(AtomicUsize::new(0));
+    let Stage {
+        mut metadata,
+        mut data,
+        adapter,
+        server,
+    } = stage;
+    let flooder = thread::spawn({
+        let rounds_over = Arc::clone(&rounds_over);
+        move || flood(&mut metadata, &rounds_over, ROUNDS)
+    });
+    // The subscription of each round, and every update in the order of arrival. That nothing of a
+    // subscription comes before its EOS, and that the EOS comes before the reply, is checked by
+    // `subscribe`.
+    let mut rounds = HashMap::new();
+    let mut updates: Vec<Update> = Vec::new();
+    for round in 0..ROUNDS {
+        rounds.insert(data.subscribe("chat_room"), round);
+        data.unsubscribe("chat_room");
+        updates.extend(data.take_updates());
+        rounds_over.store(round + 1, Ordering::SeqCst);
+    }
+    let sent = flooder.join().expect("every message answered");
+    let accepted: Vec<usize> = (0..sent.len()).filter(|n| sent[*n].accepted).collect();
+    while updates.len() < accepted.len() {
+        updates.push(data.update());
+    }
+    data.expect_silence();
+    let arrived: Vec<usize> = updates
+        .iter()
+        .map(|update| {
+            let text = update.chat().expect("the chat's fields").message;
+            text.parse().expect("a number")
+        })
+        .collect();
+    assert_eq!(arrived, accepted, "each V exactly once, in order");
+    let mut latest = 0;
+    for (update, n) in updates.iter().zip(arrived) {
+        let round = rounds[&update.subscription];
+        assert!(
+            round >= sent[n].rounds_over,
+            "message {n} was sent after USB {} was answered, and came under round {round}",
+            sent[n].rounds_over
+        );
+        assert!(round >= latest, "rounds never go back");
+        latest = round;
+    }
+    drop((adapter, server));
+}
+
+#[test]
+fn with_one_subscription_a_flood_arrives_whole_and_in_order() {
+    let mut stage = Stage::in_room();
+    let Stage {
+        mut metadata,
+        mut data,
+        adapter,
+        server,
+    } = {
+        stage.data.expect_silence();
+        stage
+    };
+    let total = 20_000;
+    let reader = thread::spawn(move || {
+        for n in 0..total {
+            assert_eq!(data.chat().message, n.to_string());
+        }
+        data.expect_silence();
+    });
+    let mut ids = Vec::new();
+    for n in 0..total {
+        ids.push(metadata.send_say(SESSION, &n.to_string()));
+        if ids.len() == 500 {
+            for id in ids.drain(..) {
+                metadata.expect_void(&id);
+            }
+        }
+    }
+    for id in ids {
+        metadata.expect_void(&id);
+    }
+    reader.join().expect("every message in order");
+    drop((adapter, server));
+}

@@ -1,0 +1,345 @@
+//! What an operator reads on stderr, and what nobody may ever read there.
+
+use crate::stage::{AGENT, IP, SESSION, Stage, backstage, command, exchange};
+use crate::standin::{Adapter, Init, Listener, Server, Session, Side};
+
+/// Ends the adapter and yields all it ever logged.
+#[track_caller]
+fn stop(adapter: Adapter) -> String {
+    adapter.signal("TERM");
+    let exit = adapter.wait();
+    assert_eq!(exit.code(), 0, "{exit}");
+    exit.stderr
+}
+
+#[test]
+fn at_info_each_connection_tells_its_story() {
+    let mut stage = Stage::in_room();
+    stage.data.unsubscribe("chat_room");
+    let metadata = stage.server.metadata.port().to_string();
+    let data = stage.server.data.port().to_string();
+    for (side, port) in [("metadata", &metadata), ("data", &data)] {
+        for words in [&["connecting"][..], &["connected"], &["1.9.1", "keepalive"]] {
+            let mut all = vec!["info", side, port];
+            all.extend_from_slice(words);
+            stage.adapter.wait_for_log(&all);
+        }
+    }
+    stage
+        .adapter
+        .wait_for_log(&["info", " data ", &data, "subscribed"]);
+    stage
+        .adapter
+        .wait_for_log(&["info", " data ", &data, "unsubscribed"]);
+    stage.metadata.link.abort();
+    stage.adapter.wait_for_log(&["metadata", &metadata, "lost"]);
+    stage.data.link.close();
+    stage.adapter.wait_for_log(&[" data ", &data, "lost"]);
+}
+
+#[test]
+fn a_refused_connection_is_told() {
+    let server = Server {
+        metadata: Listener::bind_closed("metadata"),
+        data: Listener::bind_closed("data"),
+    };
+    let adapter = command().args(server.arguments()).start();
+    let port = server.data.port().to_string();
+    adapter.wait_for_log(&[" data ", &port, "refused"]);
+}
+
+#[test]
+fn the_keepalive_in_force_is_told() {
+    let (adapter, server) = backstage(&[]);
+    let metadata = Init::new(Side::Metadata).with_hint(7777);
+    let data = Init::new(Side::Data).without_hint();
+    let _links = (server.meet_metadata(&metadata), server.meet_data(&data));
+    let line = adapter.wait_for_log(&["metadata 127.0.0.1", "keepalive"]);
+    assert!(line.contains("7777") || line.contains("7.777"), "{line}");
+    let line = adapter.wait_for_log(&[" data 127.0.0.1", "keepalive"]);
+    assert!(line.contains("10000") || line.contains("10 s"), "{line}");
+}
+
+#[test]
+fn at_info_there_is_no_line_per_message() {
+    let mut stage = Stage::in_room();
+    let before = stage.adapter.log().lines().count();
+    for n in 0..100 {
+        stage.metadata.say(SESSION, &n.to_string()).expect("V");
+        stage.data.chat();
+    }
+    let Stage { adapter, .. } = stage;
+    let after = stop(adapter).lines().count();
+    assert!(after < before + 20, "{before} lines, then {after}");
+}
+
+#[test]
+fn at_debug_there_is_a_line_per_request() {
+    let mut stage = Stage::with(
+        &["--log", "debug"],
+        &Init::new(Side::Metadata),
+        &Init::new(Side::Data),
+    );
+    stage.open_room();
+    stage.metadata.say(SESSION, "hi").expect("V");
+    stage.metadata.link.send_line("2000c|GIT|S|chat_room");
+    stage.metadata.close_session(SESSION);
+    stage.data.unsubscribe("chat_room");
+    for method in ["NNS", "NUM", "GIT", "NSC"] {
+        stage.adapter.wait_for_log(&["debug", "metadata", method]);
+    }
+    for method in ["SUB", "USB"] {
+        stage.adapter.wait_for_log(&["debug", " data ", method]);
+    }
+}
+
+#[test]
+fn at_trace_there_are_the_lines_themselves() {
+    let mut stage = Stage::with(
+        &["--log", "trace"],
+        &Init::new(Side::Metadata),
+        &Init::new(Side::Data),
+    );
+    stage.open_room();
+    exchange(
+        &mut stage.metadata.link,
+        &[("2000c|GIT|S|some item", "2000c|GIT|I|0|D|0.0|M|RMDC")],
+    );
+    stage
+        .adapter
+        .wait_for_log(&["trace", "2000c|GIT|S|some item"]);
+    stage
+        .adapter
+        .wait_for_log(&["trace", "2000c|GIT|I|0|D|0.0|M|RMDC"]);
+    stage
+        .adapter
+        .wait_for_log(&["trace", "|EOS|S|chat_room|S|"]);
+}
+
+/// Says everything that is secret, in every way in which it could slip into a log, to an adapter at
+/// this level.
+fn log_of_secrets(level: &str) -> String {
+    let credentials = [
+        "--user",
+        "secret-rac-user",
+        "--password",
+        "secret-rac-password",
+    ];
+    let server = Server::start();
+    let adapter = command()
+        .args(server.arguments())
+        .args(credentials)
+        .args(["--log", level])
+        .start();
+    let mut metadata = server.meet_metadata(&Init::new(Side::Metadata));
+    let mut data = server.meet_data(&Init::new(Side::Data));
+    let link = &mut metadata.link;
+    let nus = "NUS|S|secret-user|S|secret-password|S|secret-name|S|secret-value";
+    let nua = "NUA|S|secret-user|S|secret-password|S|secret-principal|S|secret-name|S|secret-value";
+    let welcome = "D|0.0|B|0";
+    exchange(
+        link,
+        &[
+            (&format!("1c|{nus}"), &format!("1c|NUS|{welcome}")),
+            (&format!("2c|{nua}"), &format!("2c|NUA|{welcome}")),
+        ],
+    );
+    // Malformed in every part.
+    for line in [
+        "3c|NUS|S|secret-user|S|secret-password%zz",
+        "3c|NUS|S|secret-user%zz|S|secret-password",
+        "3c|NUS|S|secret-user|S|secret-password|S",
+        "3c|NUS|S|secret-user|secret-password",
+        "3c|NUS|secret-type|secret-user|S|secret-password",
+        "3c|NUS|S|secret-user",
+        "3c|NUA|S|secret-user|S|secret-password|B|secret-principal",
+        "3c|NUA|S|secret-user|S|secret-password",
+        "3c|NUA|S|secret-user|S|%FFsecret-password|S|secret-principal",
+    ] {
+        link.send_line(line);
+        link.expect_matching("an error", |line| line.starts_with("3c|NU"));
+    }
+    link.send(b"4c|NUS|S|secret-user|S|secret-password\xff\r\n");
+    link.expect_matching("an error", |line| line.starts_with("4c|NUS|E|"));
+    link.send_torn("5c|NUS|S|secret-user|S|secret-password\r\n");
+    link.expect(&format!("5c|NUS|{welcome}"));
+    // On the port where nobody logs in.
+    data.link
+        .send_lines([format!("6c|{nus}"), format!("7c|{nua}")]);
+    data.expect_silence();
+    // The method of an adapter, in the wrong mouth.
+    link.send_line("1|RAC|S|user|S|secret-rac-user|S|password|S|secret-rac-password");
+    exchange(link, &[("8c|NSC|S|the end", "8c|NSC|V")]);
+    // Before the init.
+    metadata.link.close();
+    let mut early = server.metadata.accept();
+    early.expect_rac();
+    early.send_line(format!("9c|{nus}"));
+    early.expect_last_lines();
+    let mut metadata = server.meet_metadata(&Init::new(Side::Metadata));
+    // In a line that the connection's end cuts.
+    exchange(&mut metadata.link, &[("ac|NSC|S|x", "ac|NSC|V")]);
+    metadata.link.send(format!("bc|{}", &nus[..40]));
+    metadata.link.close();
+    let _last = server.meet_metadata(&Init::new(Side::Metadata));
+    stop(adapter)
+}
+
+#[test]
+fn no_credentials_and_no_client_passwords_at_any_level() {
+    for level in ["error", "warn", "info", "debug", "trace"] {
+        let log = log_of_secrets(level);
+        assert!(!log.contains("secret"), "{log}");
+        assert_eq!(log.contains("NUS"), level != "error", "{log}");
+    }
+}
+
+#[test]
+fn no_password_when_the_server_says_it_is_wrong() {
+    let (adapter, server) = backstage(&[
+        "--user",
+        "someone",
+        "--password",
+        "secret",
+        "--log",
+        "trace",
+    ]);
+    let mut link = server.data.accept();
+    link.expect_rac();
+    link.send_line("0|CLOSE|S|reason|S|wrong+credentials");
+    link.expect_closed();
+    adapter.wait_for_log(&["wrong credentials"]);
+    assert!(!stop(adapter).contains("secret"));
+}
+
+#[test]
+fn text_from_outside_is_escaped() {
+    let evil = "\u{1b}[2J\u{1b}]0;title\u{7}\u{8}\u{9b}31m\r\nINJECTED\u{202e}\0\u{7f}";
+    let encoded = "%1B[2J%1B]0;title%07%08%C2%9B31m%0D%0AINJECTED%E2%80%AE%00%7F";
+    let raw = evil.replace("\r\n", "");
+    let server = Server::start();
+    let adapter = command()
+        .args(server.arguments())
+        .args(["--log", "trace"])
+        .start();
+    let (mut metadata, mut data) = server.meet();
+    metadata.open(&Session::new(SESSION, evil, evil).of_user(evil));
+    data.subscribe("chat_room");
+    metadata.say(SESSION, evil).expect("V");
+    data.chat();
+    let link = &mut metadata.link;
+    link.send_lines([
+        &format!("1c|{raw}|S|x"),
+        &format!("{raw}|NSC"),
+        &format!("{raw}|XYZ"),
+        &raw,
+        &format!("2c|GIS|S|{encoded}|S|{encoded} %zz{raw}|S|x"),
+    ]);
+    link.expect_matching("an error", |line| {
+        line.starts_with(&format!("{raw}|NSC|E|"))
+    });
+    link.expect_matching("an error", |line| line.starts_with("2c|GIS|E|"));
+    data.link.send_lines([
+        &format!("3c|SUB|S|{encoded}"),
+        &format!("4c|SUB|S|{raw}"),
+        &format!("5c|USB|S|{encoded}"),
+    ]);
+    data.link.expect("3c|SUB|EU|No such item");
+    data.link.expect("4c|SUB|EU|No such item");
+    data.link.expect("5c|USB|V");
+    link.send_line(format!("0|CLOSE|S|reason|S|{encoded}"));
+    link.expect_closed();
+    // Its init, too, may say anything.
+    let mut link = server.metadata.accept();
+    link.expect_rac();
+    let version = format!("1.8.1{evil}");
+    let init = Init::offering(Side::Metadata, &version)
+        .of_instance(evil)
+        .with(evil, evil);
+    link.send_line(init.line());
+    link.expect(&init.answer_line().expect("not a refusal"));
+    let log = stop(adapter);
+    for character in log.chars().filter(|c| *c != '\n') {
+        assert!(!character.is_control(), "{character:?} in {log:?}");
+        assert_ne!(character, '\u{202e}', "{log:?}");
+    }
+    assert!(
+        log.lines().all(|line| !line.starts_with("INJECTED")),
+        "{log}"
+    );
+}
+
+#[test]
+fn the_version_of_a_refused_init_is_escaped() {
+    let (adapter, server) = backstage(&[]);
+    let mut link = server.data.accept();
+    link.expect_rac();
+    // Not one of the versions of the table, but for what follows it; whatever the answer, the log
+    // is clean.
+    link.send_line("1c|DPI|S|ARI.version|S|1.8.3%1B%5B31m%0AINJECTED");
+    link.expect_line();
+    adapter.wait_for_log(&[" data "]);
+    let log = stop(adapter);
+    assert!(!log.contains('\u{1b}'), "{log:?}");
+    assert!(
+        log.lines().all(|line| !line.starts_with("INJECTED")),
+        "{log}"
+    );
+}
+
+/// Starts an adapter in this environment, connects it, and yields its whole log.
+fn log_with(arguments: &[&str], environment: Option<(&str, &str)>) -> String {
+    let server = Server::start();
+    let mut adapter = command().args(server.arguments()).args(arguments);
+    if let Some((name, value)) = environment {
+        adapter = adapter.env(name, value);
+    }
+    let adapter = adapter.start();
+    let (mut metadata, mut data) = server.meet();
+    metadata.open(&Session::new("S1", IP, AGENT));
+    data.expect_silence();
+    stop(adapter).to_lowercase()
+}
+
+#[test]
+fn the_level_is_info_by_default() {
+    let log = log_with(&[], None);
+    assert!(log.contains("info"), "{log}");
+    assert!(!log.contains("debug"), "{log}");
+}
+
+#[test]
+fn the_level_is_set_by_the_flag() {
+    let log = log_with(&["--log", "error"], None);
+    assert!(!log.contains("info"), "{log}");
+    let log = log_with(&["--log=trace"], None);
+    assert!(log.contains("trace") && log.contains("debug"), "{log}");
+}
+
+#[test]
+fn rust_log_works_where_the_flag_is_absent() {
+    let log = log_with(&[], Some(("RUST_LOG", "debug")));
+    assert!(log.contains("debug"), "{log}");
+    assert!(!log.contains("trace"), "{log}");
+    let log = log_with(&[], Some(("RUST_LOG", "error")));
+    assert!(!log.contains("info"), "{log}");
+}
+
+#[test]
+fn the_flag_wins_over_rust_log() {
+    let log = log_with(&["--log", "info"], Some(("RUST_LOG", "trace")));
+    assert!(log.contains("info"), "{log}");
+    assert!(!log.contains("trace") && !log.contains("debug"), "{log}");
+}
+
+#[test]
+fn nothing_is_written_to_stdout() {
+    let server = Server::start();
+    let adapter = command()
+        .args(server.arguments())
+        .args(["--log", "trace"])
+        .start();
+    let _links = server.meet();
+    adapter.signal("TERM");
+    assert_eq!(adapter.wait().stdout, "");
+}

@@ -1,0 +1,24 @@
+//! The adapter as its users and a Proxy see it: the real binary over real sockets, against the
+//! stand-in server. Each module is one theme; each test says in its name what holds.
+
+#[path = "../standin/mod.rs"]
+mod standin;
+
+mod adapters_xml;
+mod awkward_texts;
+mod closing;
+mod command_line;
+mod data;
+mod downgraded;
+mod framing;
+mod handshake;
+mod keepalive;
+mod labels;
+mod links;
+mod logs;
+mod malformed;
+mod messages;
+mod metadata;
+mod stage;
+mod stalls;
+mod versions;
