@@ -1,0 +1,23 @@
+//! TLS and credentials, by the real binary: against servers whose certificates are made on the spot.
+
+#[path = "../standin/mod.rs"]
+mod standin;
+
+mod closing;
+mod credentials;
+mod der;
+mod failures;
+mod files;
+mod flood;
+mod identity;
+mod names;
+mod no_tls;
+mod peer;
+mod pki;
+mod records;
+mod rotation;
+mod secrets;
+mod silence;
+mod stage;
+mod start;
+mod trust;

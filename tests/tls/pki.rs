@@ -1,0 +1,167 @@
+//! Certificates for every occasion, made when they are needed.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer};
+
+use crate::der;
+
+/// A day.
+pub(crate) type Day = (i32, u8, u8);
+
+/// Who has a certificate, to be built up: for how long, under which names.
+#[derive(Clone)]
+pub(crate) struct Profile {
+    common_name: String,
+    names: Vec<String>,
+    from: Day,
+    until: Day,
+    is_authority: bool,
+}
+
+/// A certificate with its key and those that vouch for it, which a server sends along.
+pub(crate) struct Certified {
+    /// The certificate first.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub(crate) key: KeyPair,
+    params: CertificateParams,
+    is_root: bool,
+}
+
+impl Profile {
+    /// A common name, and nothing that a client would verify.
+    pub(crate) fn new(common_name: &str) -> Self {
+        Self {
+            common_name: common_name.to_owned(),
+            names: Vec::new(),
+            from: (2020, 1, 1),
+            until: (2120, 1, 1),
+            is_authority: false,
+        }
+    }
+
+    /// A server that goes by its address here, and by a name.
+    pub(crate) fn server() -> Self {
+        Self::new("the server").named(&["127.0.0.1", "::1", "localhost", "push.example.com"])
+    }
+
+    /// An authority that issues certificates.
+    pub(crate) fn authority(common_name: &str) -> Self {
+        Self {
+            is_authority: true,
+            ..Self::new(common_name)
+        }
+    }
+
+    /// With these alternative names, hosts' or addresses.
+    pub(crate) fn named(mut self, names: &[&str]) -> Self {
+        self.names = names.iter().map(|&name| name.to_owned()).collect();
+        self
+    }
+
+    /// Good from one day to another.
+    pub(crate) fn good(mut self, from: Day, until: Day) -> Self {
+        (self.from, self.until) = (from, until);
+        self
+    }
+
+    fn params(self) -> CertificateParams {
+        let mut params = CertificateParams::new(self.names).expect("names");
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, self.common_name);
+        params.not_before = date_time_ymd(self.from.0, self.from.1, self.from.2);
+        params.not_after = date_time_ymd(self.until.0, self.until.1, self.until.2);
+        if self.is_authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        params
+    }
+
+    /// A certificate that vouches for itself.
+    pub(crate) fn self_signed(self) -> Certified {
+        self.self_signed_with(KeyPair::generate().expect("a key"))
+    }
+
+    /// The same for a given key.
+    pub(crate) fn self_signed_with(self, key: KeyPair) -> Certified {
+        let params = self.params();
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Certified {
+            chain: vec![certificate.der().clone()],
+            key,
+            params,
+            is_root: true,
+        }
+    }
+}
+
+impl Certified {
+    /// An authority of this name.
+    pub(crate) fn authority(common_name: &str) -> Self {
+        Profile::authority(common_name).self_signed()
+    }
+
+    /// Issues a certificate. What vouches for the issuer goes along, but for the root.
+    pub(crate) fn issue(&self, profile: Profile) -> Self {
+        self.issue_for(profile, KeyPair::generate().expect("a key"))
+    }
+
+    /// The same for a given key.
+    pub(crate) fn issue_for(&self, profile: Profile, key: KeyPair) -> Self {
+        let params = profile.params();
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+        let above = match self.is_root {
+            true => &[],
+            false => &self.chain[..],
+        };
+        Self {
+            chain: [&[certificate.der().clone()], above].concat(),
+            key,
+            params,
+            is_root: false,
+        }
+    }
+
+    /// The certificate itself.
+    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
+        &self.chain[0]
+    }
+
+    /// The certificate in PEM.
+    pub(crate) fn pem(&self) -> String {
+        der::pem("CERTIFICATE", self.certificate())
+    }
+
+    /// The certificate and what goes along with it, in PEM.
+    pub(crate) fn chain_pem(&self) -> String {
+        let all = self
+            .chain
+            .iter()
+            .map(|certificate| der::pem("CERTIFICATE", certificate));
+        all.collect()
+    }
+
+    /// The key, for a server of this process.
+    pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.serialize_der()).expect("PKCS#8")
+    }
+}
+
+/// The RSA key of the tests, in PKCS#1.
+pub(crate) fn rsa_pkcs1() -> Vec<u8> {
+    let key = PrivatePkcs1KeyDer::from_pem_slice(include_bytes!("rsa-key.pem"));
+    key.expect("an RSA key").secret_pkcs1_der().to_vec()
+}
+
+/// The same, to make certificates with.
+pub(crate) fn rsa() -> KeyPair {
+    let pkcs8 = der::pkcs8_of_rsa(&rsa_pkcs1()).into();
+    KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &rcgen::PKCS_RSA_SHA256).expect("an RSA key")
+}

@@ -1,0 +1,154 @@
+//! Files and options that cannot work: told at start, by the name of the file, with the right exit code.
+
+use crate::der;
+use crate::files::Files;
+use crate::pki::{Certified, Profile};
+use crate::stage::command;
+
+/// Starting must fail with 1 and one line that names the file and holds these words.
+#[track_caller]
+fn refused(arguments: &[&str], file: &str, words: &str) {
+    let exit = command().arg("--tls").args(arguments).run();
+    assert_eq!(exit.code(), 1, "{exit}");
+    assert_eq!(exit.stderr.lines().count(), 1, "{exit}");
+    for word in ["cannot start", "TLS", file, words] {
+        assert!(exit.stderr.contains(word), "no {word:?} in: {exit}");
+    }
+}
+
+#[test]
+fn files_to_trust_that_are_no_good() {
+    let files = Files::new();
+    let good = Certified::authority("Example Root").pem();
+    let key = Profile::server().self_signed().key.serialize_pem();
+    let cut = &good[..good.len() / 2];
+    for (name, content, words) in [
+        (
+            "empty.pem",
+            &b""[..],
+            "neither PEM nor a certificate in DER",
+        ),
+        (
+            "keystore.jks",
+            b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01",
+            "keytool",
+        ),
+        (
+            "prose.txt",
+            b"trust everybody",
+            "neither PEM nor a certificate in DER",
+        ),
+        ("key.pem", key.as_bytes(), "holds no certificate"),
+        ("cut.pem", cut.as_bytes(), "not good PEM"),
+        (
+            "zeros.pem",
+            &[0; 4096],
+            "neither PEM nor a certificate in DER",
+        ),
+        (
+            "mangled.pem",
+            der::pem("CERTIFICATE", b"no certificate").as_bytes(),
+            "no good",
+        ),
+        (
+            "odd.pem",
+            b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+            "not good PEM",
+        ),
+    ] {
+        let file = files.write(name, content);
+        refused(&["--tls-ca", &file], &file, words);
+        // A good one beside it is no help.
+        let other = files.write("good.pem", &good);
+        refused(&["--tls-ca", &other, "--tls-ca", &file], &file, words);
+    }
+    let missing = files.path("missing.pem");
+    refused(&["--tls-ca", &missing], &missing, "cannot be read");
+    let directory = files.path("");
+    refused(&["--tls-ca", &directory], &directory, "cannot be read");
+}
+
+#[test]
+fn keys_and_certificates_that_do_not_go_together() {
+    let files = Files::new();
+    let client = Profile::new("chat-adapter").self_signed();
+    let cert = files.write("client.pem", client.pem());
+    let key = client.key.serialize_pem();
+    let other = Profile::new("another").self_signed();
+    let traditional = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+                       DEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    for (name, content, words) in [
+        (
+            "other.key",
+            other.key.serialize_pem(),
+            "does not hold the key of the first certificate in",
+        ),
+        (
+            "encrypted.key",
+            der::pem("ENCRYPTED PRIVATE KEY", &[0; 64]),
+            "encrypted",
+        ),
+        ("traditional.key", traditional.to_owned(), "encrypted"),
+        ("cert.pem", client.pem(), "holds no private key"),
+        ("empty.key", String::new(), "neither PEM nor a private key"),
+        (
+            "prose.key",
+            "open sesame".to_owned(),
+            "neither PEM nor a private key",
+        ),
+        ("mangled.key", der::pem("PRIVATE KEY", b"no key"), ""),
+        (
+            "dsa.key",
+            der::pem("DSA PRIVATE KEY", &[0; 64]),
+            "holds no private key",
+        ),
+    ] {
+        let file = files.write(name, content);
+        refused(&["--tls-cert", &cert, "--tls-key", &file], &file, words);
+    }
+    let missing = files.path("missing");
+    refused(
+        &["--tls-cert", &cert, "--tls-key", &missing],
+        &missing,
+        "cannot be read",
+    );
+    let key = files.write("client.key", key);
+    refused(
+        &["--tls-cert", &missing, "--tls-key", &key],
+        &missing,
+        "cannot be read",
+    );
+    refused(
+        &["--tls-cert", &key, "--tls-key", &key],
+        &key,
+        "holds no certificate",
+    );
+    // The authority first and the client behind it is the wrong order.
+    let authority = Certified::authority("Clients");
+    let turned = files.write("turned.pem", authority.pem() + &client.pem());
+    refused(
+        &["--tls-cert", &turned, "--tls-key", &key],
+        &turned,
+        "first certificate",
+    );
+}
+
+#[test]
+fn options_that_need_another_are_a_mistake_in_usage() {
+    for (arguments, words) in [
+        (
+            &["--tls", "--tls-cert", "x"][..],
+            "--tls-cert needs a --tls-key",
+        ),
+        (&["--tls", "--tls-key", "x"], "--tls-key needs a --tls-cert"),
+        (&["--tls-ca", "x"], "--tls-ca needs --tls"),
+        (&["--tls-name", "x"], "--tls-name needs --tls"),
+        (&["--tls-cert", "x", "--tls-key", "y"], "needs --tls"),
+        (&["--tls", "--tls-ca"], "--tls-ca"),
+        (&["--tls=yes"], "--tls"),
+    ] {
+        let exit = command().args(arguments).run();
+        assert_eq!(exit.code(), 2, "{exit}");
+        assert!(exit.stderr.contains(words), "{exit}");
+    }
+}
