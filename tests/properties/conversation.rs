@@ -1,0 +1,47 @@
+//! Whole conversations: every request gets the one answer that is due, every line that is said is well-formed ARI, and
+//! each message goes where it must.
+
+use proptest::prelude::*;
+
+use crate::generate::{cases, script};
+use crate::twin::stage::play;
+
+proptest! {
+    #![proptest_config(cases(400))]
+
+    #[test]
+    fn the_library_and_its_twin_say_the_same(script in script()) {
+        play(&script);
+    }
+}
+
+#[test]
+fn a_message_goes_to_whoever_listens_at_the_time() {
+    play(
+        b"T1732348805123\n\
+          M1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7|S|USER_AGENT|S|Mozilla/5.0\n\
+          M2|NUM|S|#|S|S1|S|CHAT%7Ctoo early\n\
+          D10|SUB|S|chat_room\n\
+          M3|NUM|S|#|S|S1|S|CHAT%7C50%25 %2B a%7Cb\n\
+          M4|NUM|S|#|S|S2|S|CHAT%7Cwho?\n\
+          D11|USB|S|chat_room\n\
+          D12|SUB|S|chat_room\n\
+          M5|NUM|S|#|S|S1|S|CHAT%7Cagain\n\
+          L\n\
+          M6|NUM|S|#|S|S1|S|CHAT%7Cgone\n",
+    );
+}
+
+#[test]
+fn events_beyond_the_room_there_is_are_refused() {
+    play(
+        b"F300\n\
+          M1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7\n\
+          D10|SUB|S|chat_room\n\
+          M2|NUM|S|#|S|S1|S|CHAT%7Cone\n\
+          M3|NUM|S|#|S|S1|S|CHAT%7Ctwo\n\
+          M4|NUM|S|#|S|S1|S|CHAT%7Cthree\n\
+          ,\n\
+          M5|NUM|S|#|S|S1|S|CHAT%7Cfour\n",
+    );
+}

@@ -1,0 +1,18 @@
+//! The chat and the protocol a second time, written from their description and for plainness alone: what the
+//! library says is compared with what is said here. Nothing of the library is used, except where [`stage`] drives it.
+//!
+//! The fuzz targets include this directory too.
+
+#![allow(
+    dead_code,
+    reason = "each program that includes the twin uses a part of it"
+)]
+
+pub(crate) mod chat;
+pub(crate) mod framing;
+pub(crate) mod grammar;
+pub(crate) mod outlet;
+pub(crate) mod request;
+pub(crate) mod script;
+pub(crate) mod stage;
+pub(crate) mod text;

@@ -1,0 +1,60 @@
+//! The same failure over and over: what the log says of it.
+
+use crate::stage::backstage;
+
+#[test]
+fn a_loop_of_the_same_failure_is_said_once() {
+    let (adapter, server) = backstage(&["--log", "debug"]);
+    for _ in 0..5 {
+        // After the hello, something that is no refusal: there is a short wait only.
+        let mut link = server.data.accept();
+        link.expect_rac();
+        link.send("10c3|DP");
+        link.close();
+    }
+    adapter.wait_for_log_nth(&["data", "closed the connection; next try"], 5);
+    let log = adapter.log();
+    let said = |level: &str| {
+        let lines = log.lines().filter(|line| line.contains(level));
+        lines
+            .filter(|line| line.contains(" data ") && line.contains("next try"))
+            .count()
+    };
+    assert_eq!(said("WARN"), 1, "{log}");
+    assert!(said("DEBUG") >= 4, "{log}");
+    let connected = log
+        .lines()
+        .filter(|line| line.contains("INFO") && line.contains(" data "));
+    assert_eq!(
+        connected
+            .filter(|line| line.contains("connected to"))
+            .count(),
+        1,
+        "{log}"
+    );
+}
+
+#[test]
+fn a_failure_that_changes_is_said_again() {
+    let (adapter, mut server) = backstage(&[]);
+    let mut link = server.data.accept();
+    link.expect_rac();
+    link.send("10c3|DP");
+    server.data.close();
+    link.close();
+    adapter.wait_for_log(&["WARN", "data", "closed the connection"]);
+    adapter.wait_for_log(&["WARN", "data", "refused"]);
+}
+
+#[test]
+fn warnings_that_a_peer_provokes_are_rationed() {
+    let mut stage = crate::stage::Stage::new();
+    for n in 0..1000 {
+        stage.metadata.link.send_line(format!("{n}|WHAT"));
+    }
+    stage.metadata.link.send_line("1c|NUS|S|u|S|p");
+    stage.metadata.link.expect("1c|NUS|D|0.0|B|0");
+    let log = stage.adapter.log();
+    let warnings = log.lines().filter(|line| line.contains("unknown method"));
+    assert_eq!(warnings.count(), 10, "{log}");
+}

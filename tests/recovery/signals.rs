@@ -1,0 +1,100 @@
+//! Signals: ending in order, ending at once, telling the state, not ending.
+
+use crate::stage::{AGENT, IP, SESSION, Stage, backstage};
+use crate::standin::{End, Session};
+
+#[test]
+fn each_of_the_two_signals_ends_it_and_both_connections_properly() {
+    for signal in ["TERM", "INT"] {
+        let mut stage = Stage::in_room();
+        stage.metadata.say(SESSION, "before the end").unwrap();
+        stage.adapter.signal(signal);
+        assert_eq!(stage.data.chat().message, "before the end");
+        assert!(matches!(stage.data.link.expect_closed(), End::Closed));
+        assert!(matches!(stage.metadata.link.expect_closed(), End::Closed));
+        assert_eq!(stage.adapter.wait().code(), 0);
+    }
+}
+
+#[test]
+fn what_was_answered_with_success_arrives_though_the_end_comes_under_load() {
+    let mut stage = Stage::in_room();
+    let texts: Vec<String> = (0..5000)
+        .map(|n| format!("{n} {}", "x".repeat(200)))
+        .collect();
+    let ids: Vec<String> = texts
+        .iter()
+        .map(|text| stage.metadata.send_say(SESSION, text))
+        .collect();
+    // The first answer shows that it is in the middle of things.
+    stage.metadata.outcome(&ids[0]).unwrap();
+    stage.adapter.signal("TERM");
+    let answers = stage.metadata.link.expect_last_lines();
+    let accepted = 1 + answers
+        .iter()
+        .filter(|line| line.ends_with("|NUM|V"))
+        .count();
+    for text in &texts[..accepted] {
+        assert_eq!(&stage.data.chat().message, text);
+    }
+    let rest = stage.data.link.expect_last_lines();
+    assert!(rest.iter().all(|line| !line.contains("|UD3|")), "{rest:?}");
+    assert_eq!(stage.adapter.wait().code(), 0);
+}
+
+#[test]
+fn it_ends_while_it_waits_for_a_server_that_is_away() {
+    let (adapter, mut server) = backstage(&[]);
+    server.metadata.close();
+    server.data.close();
+    adapter.wait_for_log(&["metadata", "next try"]);
+    adapter.wait_for_log(&["data", "next try"]);
+    adapter.signal("TERM");
+    assert_eq!(adapter.wait().code(), 0);
+}
+
+#[test]
+fn a_second_signal_ends_it_though_a_proxy_does_not_read() {
+    let mut stage = Stage::in_room();
+    let filler = "x".repeat(64 << 10);
+    while stage.metadata.say(SESSION, &filler).is_ok() {}
+    stage.adapter.signal("TERM");
+    stage.adapter.wait_for_log(&["ending"]);
+    stage.adapter.signal("TERM");
+    let exit = stage.adapter.wait();
+    assert_eq!(exit.code(), 0);
+    assert!(exit.to_string().contains("ended at once"), "{exit}");
+}
+
+#[test]
+fn hangup_and_broken_pipe_do_not_end_it() {
+    let mut stage = Stage::in_room();
+    stage.adapter.signal("HUP");
+    stage.adapter.wait_for_log(&["reloaded"]);
+    stage.adapter.signal("PIPE");
+    stage.metadata.say(SESSION, "still here").unwrap();
+    assert_eq!(stage.data.chat().message, "still here");
+    assert!(stage.adapter.is_running());
+}
+
+#[test]
+fn the_state_is_one_line() {
+    let mut stage = Stage::in_room();
+    stage.metadata.open(&Session::new("S2", IP, AGENT));
+    stage.metadata.say(SESSION, "one").unwrap();
+    stage.metadata.say(SESSION, "two").unwrap();
+    stage.metadata.say("S3", "from nobody").unwrap_err();
+    stage.adapter.signal("USR1");
+    let line = stage.adapter.wait_for_log(&["relayed"]);
+    for part in [
+        "metadata serving, ARI 1.9.1",
+        "data serving, ARI 1.9.1",
+        "0 reconnections",
+        "0 bytes queued",
+        "2 sessions",
+        "2 relayed",
+        "1 refused",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}

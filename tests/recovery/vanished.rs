@@ -1,0 +1,114 @@
+//! A peer that is gone without a word, over a cable that is cut: needs network namespaces, and
+//! says so where it may not make them.
+
+use crate::standin::{Adapter, Command, Connection, Init, Side};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// The longest that it may take to notice.
+const NOTICED: Duration = Duration::from_secs(30);
+
+/// Addresses that are set aside for documentation: no real network has them.
+const HERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+
+/// A host of its own, joined to this one by a cable.
+struct Host {
+    name: String,
+}
+
+impl Host {
+    fn new() -> Option<Host> {
+        let host = Host {
+            name: format!("ca{}", process::id()),
+        };
+        let (name, there) = (&host.name, format!("{}b", host.name));
+        let steps = [
+            format!("netns add {name}"),
+            format!("link add {name}a type veth peer name {there} netns {name}"),
+            format!("address add {HERE}/30 dev {name}a"),
+            format!("link set {name}a up"),
+            format!("-n {name} address add 198.51.100.2/30 dev {there}"),
+            format!("-n {name} link set {there} up"),
+        ];
+        steps.iter().all(|step| ip(step)).then_some(host)
+    }
+
+    /// Runs the adapter there.
+    fn adapter(&self, arguments: &[&str]) -> (Adapter, [TcpListener; 2]) {
+        let listeners = [(); 2].map(|()| TcpListener::bind((HERE, 0)).expect("a port"));
+        let port = |n: usize| {
+            listeners[n]
+                .local_addr()
+                .expect("an address")
+                .port()
+                .to_string()
+        };
+        let adapter = Command::new("ip")
+            .args([
+                "netns",
+                "exec",
+                &self.name,
+                env!("CARGO_BIN_EXE_chat-adapter"),
+            ])
+            .args(["--host", &HERE.to_string()])
+            .args(["--metadata_rrport", &port(0), "--data_rrport", &port(1)])
+            .args(arguments)
+            .start();
+        (adapter, listeners)
+    }
+
+    fn cut_the_cable(&self) {
+        assert!(ip(&format!("-n {0} link set {0}b down", self.name)));
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        ip(&format!("link delete {}a", self.name));
+        ip(&format!("netns delete {}", self.name));
+    }
+}
+
+fn ip(arguments: &str) -> bool {
+    let mut command = process::Command::new("ip");
+    let command = command
+        .args(arguments.split(' '))
+        .stderr(process::Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
+    let Some(host) = Host::new() else {
+        eprintln!("skipped: no network namespace can be made here");
+        return;
+    };
+    let adapters = [&["--keepalive", "1000"], &["--keepalive", "0"]].map(|arguments| {
+        let (adapter, listeners) = host.adapter(arguments);
+        adapter.wait_for_log(&["metadata", "connected to"]);
+        adapter.wait_for_log(&["data 198", "connected to"]);
+        let links = [Side::Metadata, Side::Data].map(|side| {
+            let (stream, _) = listeners[side as usize].accept().expect("a connection");
+            let mut link = Connection::over_tcp("vanishing", stream);
+            link.handshake(&Init::new(side));
+            link
+        });
+        adapter.wait_for_log(&["metadata", "serving"]);
+        adapter.wait_for_log(&["data", "serving"]);
+        (adapter, links)
+    });
+    host.cut_the_cable();
+    let cut = Instant::now();
+    let (_never, ticks) = mpsc::channel::<()>();
+    for (adapter, _links) in &adapters {
+        for side in ["metadata", "data"] {
+            let is_lost = |line: &str| line.contains(side) && line.contains("lost while");
+            while !adapter.log().lines().any(is_lost) {
+                assert!(cut.elapsed() < NOTICED, "{side}: {}", adapter.log());
+                let _ = ticks.recv_timeout(Duration::from_millis(50));
+            }
+        }
+    }
+}
