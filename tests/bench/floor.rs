@@ -1,0 +1,111 @@
+//! The floor relay: a bare relay that makes use of what it knows of the load.
+//!
+//! The system calls and copies are those of the bare relay, and next to nothing is done between
+//! them: users are null, requests are NNS and NUM, and a session's id ends in digits that say where
+//! its sender stands in a table, so nothing is looked up. No relay that has to find a session by its
+//! id can get here; it tells how much of a figure is the system's.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use memchr::{memchr, memmem};
+
+/// Connects to both Proxies on this host and relays until the metadata connection ends.
+pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
+    let (mut metadata, mut data) = (connect(metadata)?, connect(data)?);
+    let mut buffer = vec![0; 1 << 18];
+    for connection in [&mut metadata, &mut data] {
+        let id = request_id(connection, &mut buffer)?;
+        connection.write_all(&[&id[..], b"S|ARI.version|S|1.9.1\r\n"].concat())?;
+    }
+    let id = request_id(&mut data, &mut buffer)?;
+    let opened = &id[..id.len() - b"|SUB|".len()];
+    data.write_all(&[b"0|EOS|S|chat_room|S|", opened, b"\r\n", &id[..], b"V\r\n"].concat())?;
+
+    let mut senders: Vec<Vec<u8>> = Vec::new();
+    let (mut replies, mut updates) = (Vec::new(), Vec::new());
+    let mut filled = 0;
+    loop {
+        match metadata.read(&mut buffer[filled..])? {
+            0 => return Ok(()),
+            read => filled += read,
+        }
+        let (stamp, tail) = clock();
+        let mut rest = &buffer[..filled];
+        while let Some(end) = memchr(b'\n', rest) {
+            let line = &rest[..end - 1];
+            rest = &rest[end + 1..];
+            let named = memchr(b'|', line).unwrap() + 4;
+            let session = &line[named + b"|S|#|S|".len()..];
+            let end = memchr(b'|', session).unwrap();
+            let place = place(&session[..end]);
+            let value = &session[end + b"|S|".len()..];
+            if line[named - 1] == b'M' {
+                updates.extend_from_slice(&stamp);
+                updates.extend_from_slice(&senders[place]);
+                updates.extend_from_slice(&value[b"CHAT%7C".len()..]);
+                updates.extend_from_slice(&tail);
+            } else {
+                let (ip, agent) = (
+                    context(value, b"REMOTE_IP|S|"),
+                    context(value, b"USER_AGENT|S|"),
+                );
+                let event: [&[u8]; _] = [b"|UD3|S|chat_room|S|", opened, b"|B|0|S|IP|S|", ip];
+                senders.resize(senders.len().max(place + 1), Vec::new());
+                senders[place] = [&event[..], &[b"|S|nick|S|", agent, b"|S|message|S|"]]
+                    .concat()
+                    .concat();
+            }
+            replies.extend_from_slice(&line[..named]);
+            replies.extend_from_slice(b"|V\r\n");
+        }
+        let done = filled - rest.len();
+        buffer.copy_within(done..filled, 0);
+        filled -= done;
+        data.write_all(&updates)?;
+        metadata.write_all(&replies)?;
+        updates.clear();
+        replies.clear();
+    }
+}
+
+fn connect(port: u16) -> io::Result<TcpStream> {
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    connection.set_nodelay(true)?;
+    connection.write_all(b"1|RAC|S|enableClosePacket|S|true|S|SDK|S|bare+relay\r\n")?;
+    Ok(connection)
+}
+
+/// Reads one request that comes alone and returns its id and method, bars included.
+fn request_id(connection: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Vec<u8>> {
+    let read = connection.read(buffer)?;
+    let id = memchr(b'|', &buffer[..read]).ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok(buffer[..id + b"|MPI|".len()].to_vec())
+}
+
+/// The sender's place in the table, by the last five digits of the session id.
+fn place(session: &[u8]) -> usize {
+    session[session.len() - 5..]
+        .iter()
+        .fold(0, |sum, digit| sum * 10 + usize::from(digit & 15))
+}
+
+fn context<'a>(arguments: &'a [u8], key: &[u8]) -> &'a [u8] {
+    let value = &arguments[memmem::find(arguments, key).unwrap() + key.len()..];
+    &value[..memchr(b'|', value).unwrap_or(value.len())]
+}
+
+/// The time that opens an update and the fields that close it, once per batch.
+fn clock() -> ([u8; 13], [u8; 57]) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
+    let (mut stamp, mut tail) = ([0; 13], [0; 57]);
+    let (hours, minutes, seconds) = (now / 3_600_000 % 24, now / 60_000 % 60, now / 1000 % 60);
+    write!(&mut stamp[..], "{now}").unwrap();
+    let time = format_args!("|S|timestamp|S|{hours:02}:{minutes:02}:{seconds:02}");
+    write!(&mut tail[..], "{time}|S|raw_timestamp|S|{now}\r\n").unwrap();
+    (stamp, tail)
+}
