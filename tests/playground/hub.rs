@@ -1,0 +1,179 @@
+//! The one thread on which the server lives: everything that happens comes in over one channel, in one order, and
+//! what is to be done leaves through the queues of the connections. It never waits for any of them: who lets too much
+//! pile up is cut off.
+
+use std::collections::HashMap;
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+
+use crate::ari::Side;
+use crate::client::ToClient;
+use crate::codec::Encoding;
+use crate::server::{ClientId, Effect, Peer, Server};
+use crate::show::Show;
+
+/// How much may happen before it is looked at.
+const EVENTS: usize = 256;
+
+/// How long adapters and clients may take to answer to the end of everything.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How many frames or lines may wait for one connection.
+const QUEUE: usize = 1 << 16;
+
+/// Something that happened.
+pub(crate) enum Event {
+    /// A client is there.
+    Joined(ClientId, Peer, Outlet<ToClient>),
+    /// It said something.
+    Frame(ClientId, String),
+    /// It is gone.
+    Left(ClientId),
+    /// An adapter is there, and agreed to an encoding.
+    AdapterUp(Side, Encoding, Outlet<String>),
+    /// It said something.
+    AdapterLine(Side, String),
+    /// It is gone.
+    AdapterDown(Side),
+    /// The playground ends.
+    End,
+}
+
+/// The way to the thread that writes to a connection, and the means to cut the connection.
+pub(crate) struct Outlet<T> {
+    queue: Sender<T>,
+    socket: TcpStream,
+}
+
+impl<T> Outlet<T> {
+    /// A queue and its end, for a connection.
+    pub(crate) fn new(socket: TcpStream) -> (Self, Receiver<T>) {
+        let (queue, items) = unbounded();
+        (Self { queue, socket }, items)
+    }
+
+    /// Queues something; says whether there was room.
+    fn send(&self, item: T) -> bool {
+        // A queue whose reader has ended takes nothing, and its connection is ending anyway.
+        self.queue.len() < QUEUE && self.queue.send(item).is_ok()
+    }
+
+    /// Ends the connection, which its reader notices and reports.
+    fn cut(&self) {
+        // Fails only where there is nothing left to end.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// The server and the ways to its connections.
+pub(crate) struct Hub {
+    server: Server,
+    events: Receiver<Event>,
+    clients: HashMap<ClientId, Outlet<ToClient>>,
+    metadata: Option<Outlet<String>>,
+    data: Option<Outlet<String>>,
+    /// When it is over, if that is near.
+    end: Option<Instant>,
+    show: Show,
+}
+
+impl Hub {
+    /// A hub, and the way to tell it of events.
+    pub(crate) fn new(seed: u64, show: Show) -> (Self, Sender<Event>) {
+        let (sender, events) = bounded(EVENTS);
+        let hub = Self {
+            server: Server::new(seed, Instant::now()),
+            events,
+            clients: HashMap::new(),
+            metadata: None,
+            data: None,
+            end: None,
+            show,
+        };
+        (hub, sender)
+    }
+
+    /// Serves until [`Event::End`], and until adapters and clients have answered to that.
+    pub(crate) fn run(mut self) {
+        loop {
+            let is_quiet = self.clients.is_empty() && self.server.is_idle();
+            if self
+                .end
+                .is_some_and(|end| is_quiet || end <= Instant::now())
+            {
+                return;
+            }
+            let event = match self.server.deadline().into_iter().chain(self.end).min() {
+                Some(deadline) => self.events.recv_deadline(deadline),
+                None => self.events.recv().map_err(RecvTimeoutError::from),
+            };
+            self.server.tick(Instant::now());
+            match event {
+                Ok(event) => self.take(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            for effect in self.server.take_effects() {
+                self.carry_out(effect);
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Joined(client, peer, outlet) => {
+                self.clients.insert(client, outlet);
+                self.server.joined(client, peer);
+            }
+            Event::Frame(client, frame) => self.server.frame(client, &frame),
+            Event::Left(client) => {
+                self.clients.remove(&client);
+                self.server.left(client);
+            }
+            Event::AdapterUp(side, encoding, outlet) => {
+                *self.adapter(side) = Some(outlet);
+                self.server.adapter_up(side, encoding);
+            }
+            Event::AdapterLine(side, line) => self.server.adapter_line(side, &line),
+            Event::AdapterDown(side) => {
+                *self.adapter(side) = None;
+                self.server.adapter_down(side);
+            }
+            Event::End => {
+                self.end = Some(Instant::now() + LAST_WORDS);
+                self.server.end();
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let (client, order) = match effect {
+            Effect::Tell(client, lines) => (client, ToClient::Frame(lines)),
+            Effect::Probe(client, silence) => (client, ToClient::Probe(silence)),
+            Effect::HangUp(client) => (client, ToClient::HangUp),
+            Effect::Note(text) => return self.show.note(&text),
+            Effect::Ask(side, line) => {
+                if let Some(adapter) = self.adapter(side)
+                    && !adapter.send(line)
+                {
+                    adapter.cut();
+                }
+                return;
+            }
+        };
+        if let Some(outlet) = self.clients.get(&client)
+            && !outlet.send(order)
+        {
+            outlet.cut();
+        }
+    }
+
+    fn adapter(&mut self, side: Side) -> &mut Option<Outlet<String>> {
+        match side {
+            Side::Metadata => &mut self.metadata,
+            Side::Data => &mut self.data,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The playground: a chat room on this machine in one command, to see the adapter do its job without a Lightstreamer
+//! Server. A stand-in server, the real adapter, and a page to chat on; a development tool, bound to the loopback
+//! interface.
+//!
+//! The way of a message: [`client`] reads a WebSocket frame that [`web`] let in → [`hub`], the one thread of the
+//! [`server`], which takes it apart with [`tlcp`] and puts [`ari`] lines together → [`proxy`] writes them to the
+//! adapter, and what it answers comes back the same way. [`show`] prints what passes, [`terminal`] chats without a
+//! browser.
+
+mod ari;
+mod client;
+#[path = "../standin/codec.rs"]
+#[allow(dead_code, reason = "its strict reader is for tests")]
+mod codec;
+mod hub;
+mod options;
+mod proxy;
+mod server;
+mod show;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod tlcp;
+mod web;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::ExitCode;
+use std::thread::{self, JoinHandle};
+
+use chat_adapter::system::{Signals, Wish};
+use chat_adapter::{Adapter, Config, link, logging};
+use crossbeam_channel::Sender;
+
+use ari::Side;
+use hub::{Event, Hub};
+use options::{HELP, Options};
+use proxy::Proxy;
+use show::{Show, print};
+
+/// The names that clients know the adapters by.
+const ADAPTER_SET: &str = "PROXY_PYTHONCHAT";
+const DATA_ADAPTER: &str = "CHAT_ROOM";
+
+fn main() -> ExitCode {
+    let options = match Options::parse(lexopt::Parser::from_env()) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            let printed = io::stdout().write_all(HELP.as_bytes());
+            return ExitCode::from(u8::from(printed.is_err()));
+        }
+        Err(error) => {
+            complain(&format!("{error}\nTry --help."));
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            complain(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn complain(problem: &str) {
+    // Nobody may be there to read it, which is no reason to panic.
+    let _ = writeln!(io::stderr(), "playground: {problem}");
+}
+
+/// The stand-in server, on its threads.
+struct Playground {
+    http: u16,
+    metadata: u16,
+    data: u16,
+    events: Sender<Event>,
+    hub: JoinHandle<()>,
+}
+
+impl Playground {
+    /// Takes the ports and serves them.
+    fn start(options: &Options, show: Show) -> Result<Self, String> {
+        let seed = RandomState::new().hash_one(0);
+        let instance = format!("{seed:016x}");
+        let busy = |option: &str, port: u16, error: &io::Error| {
+            format!(
+                "cannot listen on 127.0.0.1:{port}: {error}; choose another port with --{option} \
+                 (is there another playground, or a Lightstreamer Server?)"
+            )
+        };
+        let web = TcpListener::bind((Ipv4Addr::LOCALHOST, options.http))
+            .map_err(|error| busy("http", options.http, &error))?;
+        let metadata = Proxy::bind(Side::Metadata, options.metadata, &instance)
+            .map_err(|error| busy("metadata_rrport", options.metadata, &error))?;
+        let data = Proxy::bind(Side::Data, options.data, &instance)
+            .map_err(|error| busy("data_rrport", options.data, &error))?;
+        let words = |error: io::Error| error.to_string();
+        let ports = [
+            web.local_addr().map_err(words)?.port(),
+            metadata.port().map_err(words)?,
+            data.port().map_err(words)?,
+        ];
+        let (hub, events) = Hub::new(seed, show);
+        let [web_events, metadata_events, data_events] = [(); 3].map(|()| events.clone());
+        let hub = spawn("hub", || hub.run())?;
+        spawn("metadata", move || metadata.run(&metadata_events, show))?;
+        spawn("data", move || data.run(&data_events, show))?;
+        spawn("http", move || web::run(&web, &web_events, show))?;
+        let [http, metadata, data] = ports;
+        Ok(Self {
+            http,
+            metadata,
+            data,
+            events,
+            hub,
+        })
+    }
+
+    /// What the adapter needs to know to get here.
+    fn config(&self) -> Config {
+        Config {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            metadata_port: self.metadata,
+            data_port: self.data,
+            ..Config::default()
+        }
+    }
+
+    /// Tells every client goodbye.
+    fn end(self) {
+        // Both fail only if the hub has ended before.
+        let _ = self.events.send(Event::End);
+        let _ = self.hub.join();
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, String> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map_err(|error| format!("no thread for {name}: {error}"))
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    // A chat is no place for a log that tells that all is well.
+    logging::start(options.terminal.then_some(log::LevelFilter::Warn));
+    let words = |error: &dyn std::error::Error| error.to_string();
+    let mut signals = Signals::new().map_err(|error| words(&error))?;
+    let show = match options.lines {
+        true => Show::Lines,
+        false => Show::Notes,
+    };
+    let playground = Playground::start(options, show)?;
+    introduce(options, &playground);
+    let adapter = match options.adapter {
+        true => Some(Adapter::start(&playground.config()).map_err(|error| words(&error))?),
+        false => None,
+    };
+    let (ending, ended) = crossbeam_channel::bounded(1);
+    if options.terminal {
+        let (http, ending) = (playground.http, ending.clone());
+        spawn("terminal", move || ending.send(terminal::run(http)))?;
+    }
+    spawn("signals", move || {
+        let mut was_asked = false;
+        loop {
+            match signals.wait(None) {
+                Ok(Some(Wish::End)) if !was_asked => {
+                    was_asked = true;
+                    let _ = ending.try_send(Ok(())); // full: it is ending already
+                }
+                // Asked for the second time, or nobody can ask any more.
+                Ok(Some(Wish::End)) | Err(_) => std::process::exit(1),
+                Ok(_) => {}
+            }
+        }
+    })?;
+    let outcome = ended.recv().unwrap_or(Ok(()));
+    playground.end();
+    if let Some(adapter) = adapter {
+        log::debug!("{}", adapter.state());
+        if !adapter.stop(link::DRAIN) {
+            return Err("the adapter did not end in time".to_owned());
+        }
+    }
+    print("* the playground has ended");
+    outcome
+}
+
+fn introduce(options: &Options, playground: &Playground) {
+    let Playground {
+        http,
+        metadata,
+        data,
+        ..
+    } = playground;
+    print(&format!(
+        "* A chat room for development, on this machine only: http://127.0.0.1:{http}/"
+    ));
+    if options.adapter {
+        print(&format!(
+            "* Between the stand-in server (ports {metadata} and {data}) and the adapter:  → to it  ← from it"
+        ));
+    } else {
+        print(&format!(
+            "* Waiting for an adapter: chat-adapter --host 127.0.0.1 --metadata_rrport {metadata} \
+             --data_rrport {data}"
+        ));
+    }
+    print("* Ctrl-C ends it.");
+}

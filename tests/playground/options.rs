@@ -1,0 +1,127 @@
+//! The playground's command line.
+
+use lexopt::{Arg, Parser, ValueExt};
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+A chat room to play with: a stand-in for Lightstreamer Server, the real adapter, and a page.
+A development tool: it listens on 127.0.0.1 only and keeps nothing.
+
+Usage: cargo run --release --example playground -- [OPTIONS]
+
+Options:
+      --http PORT             port of the chat page and of clients [default: 8080]
+      --metadata_rrport PORT  port of the Proxy Metadata Adapter [default: 8003]
+      --data_rrport PORT      port of the Proxy Data Adapter [default: 8001]
+      --no-adapter            start no adapter: any may connect to the two ports
+      --lines on|off          print the lines of both ARI connections, or do not
+                              [default: on; with --terminal: off]
+      --terminal              chat here: each line typed is a message
+  -h, --help                  print this help and exit
+
+A PORT of 0 leaves the choice to the system. In names - and _ mean the same. Ctrl-C
+ends the playground; so does the end of what is typed, with --terminal.
+";
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) http: u16,
+    pub(crate) metadata: u16,
+    pub(crate) data: u16,
+    pub(crate) adapter: bool,
+    pub(crate) lines: bool,
+    pub(crate) terminal: bool,
+}
+
+impl Options {
+    /// Reads the command line, the program's name left out; `None` where help is wanted.
+    pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>, lexopt::Error> {
+        let mut options = Self {
+            http: 8080,
+            metadata: 8003,
+            data: 8001,
+            adapter: true,
+            lines: true,
+            terminal: false,
+        };
+        let mut lines = None;
+        while let Some(arg) = parser.next()? {
+            let name = match &arg {
+                Arg::Long(name) => name.replace('_', "-"),
+                Arg::Short('h') => "help".to_owned(),
+                _ => return Err(arg.unexpected()),
+            };
+            match name.as_str() {
+                "http" => options.http = parser.value()?.parse()?,
+                "metadata-rrport" => options.metadata = parser.value()?.parse()?,
+                "data-rrport" => options.data = parser.value()?.parse()?,
+                "no-adapter" => options.adapter = false,
+                "lines" => {
+                    lines = Some(parser.value()?.parse_with(|value| match value {
+                        "on" => Ok(true),
+                        "off" => Ok(false),
+                        _ => Err("neither on nor off"),
+                    })?);
+                }
+                "terminal" => options.terminal = true,
+                "help" => return Ok(None),
+                _ => return Err(arg.unexpected()),
+            }
+        }
+        options.lines = lines.unwrap_or(!options.terminal);
+        Ok(Some(options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Option<Options>, String> {
+        Options::parse(Parser::from_args(line.split_whitespace())).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_help() {
+        let options = parse("").unwrap().unwrap();
+        for port in [options.http, options.metadata, options.data] {
+            assert!(HELP.contains(&format!("[default: {port}]")));
+        }
+        assert!(options.adapter && options.lines && !options.terminal);
+        assert!(!parse("--terminal").unwrap().unwrap().lines);
+        assert!(parse("--terminal --lines=on").unwrap().unwrap().lines);
+    }
+
+    #[test]
+    fn names_may_be_written_either_way() {
+        for line in [
+            "--data_rrport 0 --no_adapter",
+            "--data-rrport=0 --no-adapter",
+        ] {
+            let options = parse(line).unwrap().unwrap();
+            assert_eq!((options.data, options.adapter), (0, false));
+        }
+        assert_eq!(parse("--http 1 -h"), Ok(None));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for line in [
+            "--http",
+            "--http x",
+            "--http 65536",
+            "--port 1",
+            "x",
+            "-x",
+            "--lines maybe",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_fits_a_terminal() {
+        assert!(HELP.lines().all(|line| line.chars().count() <= 95));
+    }
+}

@@ -1,0 +1,215 @@
+//! A Proxy Adapter's socket: takes in one Remote Adapter at a time, opens the conversation, carries lines between it
+//! and the hub, and waits for the next one when it is gone. What the lines mean is not its business.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::mem;
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use socket2::SockRef;
+
+use crate::ari::{self, Line, Side};
+use crate::codec::Encoding;
+use crate::hub::{Event, Outlet};
+use crate::show::{Show, Way};
+
+/// How often an adapter is asked to say something.
+const KEEPALIVE_MILLIS: u32 = 8000;
+
+/// An adapter that is silent for so long is gone.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// How long the opening of a conversation may take, and how long an adapter may leave a line unread.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest line, in bytes.
+const LONGEST_LINE: u64 = 16 << 20;
+
+/// A Proxy whose port is taken.
+pub(crate) struct Proxy {
+    side: Side,
+    listener: TcpListener,
+    instance: String,
+}
+
+impl Proxy {
+    /// Takes a port of 127.0.0.1; 0 for any.
+    pub(crate) fn bind(side: Side, port: u16, instance: &str) -> io::Result<Self> {
+        Ok(Self {
+            side,
+            listener: TcpListener::bind((Ipv4Addr::LOCALHOST, port))?,
+            instance: instance.to_owned(),
+        })
+    }
+
+    /// Where adapters find it.
+    pub(crate) fn port(&self) -> io::Result<u16> {
+        Ok(self.listener.local_addr()?.port())
+    }
+
+    /// Serves one adapter after the other, for good.
+    pub(crate) fn run(self, hub: &Sender<Event>, show: Show) {
+        let Self {
+            side,
+            listener,
+            instance,
+        } = self;
+        let is_busy = AtomicBool::new(false);
+        let mut was_told = false;
+        thread::scope(|scope| {
+            loop {
+                let socket = match listener.accept() {
+                    Ok((socket, _)) => socket,
+                    Err(error) => {
+                        show.note(&format!("{}: cannot accept: {error}", side.name()));
+                        thread::sleep(Duration::from_secs(1)); // the system is short of something
+                        continue;
+                    }
+                };
+                if is_busy.swap(true, Ordering::SeqCst) {
+                    // A real Proxy's port refuses while an adapter is served, and a reset comes nearest to that.
+                    let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+                    // It will try again and again, and need not be told of each time.
+                    if !mem::replace(&mut was_told, true) {
+                        let name = side.name();
+                        show.note(&format!(
+                            "{name}: another adapter is turned away: one at a time"
+                        ));
+                    }
+                    continue;
+                }
+                was_told = false;
+                let (instance, is_busy) = (&instance, &is_busy);
+                scope.spawn(move || {
+                    let end = converse(side, socket, instance, hub, show);
+                    is_busy.store(false, Ordering::SeqCst);
+                    if let Err(end) = end {
+                        let (name, end) = (side.name(), words(&end));
+                        show.note(&format!(
+                            "{name}: the adapter is gone: {end}; the next one may come"
+                        ));
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// One adapter, from its first line to its last. The error says how it ended, unless the playground did.
+fn converse(
+    side: Side,
+    socket: TcpStream,
+    instance: &str,
+    hub: &Sender<Event>,
+    show: Show,
+) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    let mut lines = Lines {
+        side,
+        show,
+        source: BufReader::new(socket.try_clone()?),
+    };
+    let (version, encoding) = open(side, &mut lines, &socket, instance, show)?;
+    socket.set_read_timeout(Some(SILENCE))?;
+    let (outlet, queue) = Outlet::new(socket.try_clone()?);
+    let writer = thread::Builder::new().name(format!("{}-writer", side.name()));
+    let writer = writer.spawn(move || write(side, socket, &queue, show))?;
+    if hub.send(Event::AdapterUp(side, encoding, outlet)).is_err() {
+        return Ok(());
+    }
+    // Not before the hub has it in its queue, so that who waits for this word may rely on it.
+    show.note(&format!("{}: ARI {version} agreed", side.name()));
+    let end = loop {
+        let line = match lines.next() {
+            Ok(line) => line,
+            Err(end) => break end,
+        };
+        if hub.send(Event::AdapterLine(side, line)).is_err() {
+            return Ok(());
+        }
+    };
+    if hub.send(Event::AdapterDown(side)).is_err() {
+        return Ok(());
+    }
+    // The hub lets go of the queue, on which the writer's life hangs.
+    let _ = writer.join();
+    Err(end)
+}
+
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it fell silent".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Opens the conversation: the adapter introduces itself, the Proxy offers a version, the adapter agrees.
+fn open(
+    side: Side,
+    lines: &mut Lines,
+    mut sink: &TcpStream,
+    instance: &str,
+    show: Show,
+) -> io::Result<(String, Encoding)> {
+    let name = ari::hello(&lines.next()?).map_err(io::Error::other)?;
+    let name = name.unwrap_or_else(|| "an adapter without a name".to_owned());
+    show.note(&format!("{}: here is {name}", side.name()));
+    let init = ari::init(side, "10000010c3e4d0462", instance, KEEPALIVE_MILLIS);
+    show.line(side, Way::ToAdapter, &init);
+    sink.write_all(format!("{init}\r\n").as_bytes())?;
+    loop {
+        let line = lines.next()?;
+        if ari::parse(&line) != Ok(Line::Keepalive) {
+            return ari::agreed(side, &line).map_err(io::Error::other);
+        }
+    }
+}
+
+fn write(side: Side, mut socket: TcpStream, queue: &Receiver<String>, show: Show) {
+    while let Ok(first) = queue.recv() {
+        let mut batch = String::new();
+        for line in [first].into_iter().chain(queue.try_iter()) {
+            show.line(side, Way::ToAdapter, &line);
+            batch.push_str(&line);
+            batch.push_str("\r\n");
+        }
+        if socket.write_all(batch.as_bytes()).is_err() {
+            break;
+        }
+    }
+    // The reader may be waiting for an adapter that is not to answer any more.
+    let _ = socket.shutdown(Shutdown::Both);
+}
+
+struct Lines {
+    side: Side,
+    show: Show,
+    source: BufReader<TcpStream>,
+}
+
+impl Lines {
+    /// The next line.
+    fn next(&mut self) -> io::Result<String> {
+        let mut bytes = Vec::new();
+        let limited = &mut (&mut self.source).take(LONGEST_LINE);
+        limited.read_until(b'\n', &mut bytes)?;
+        if bytes.is_empty() {
+            return Err(io::Error::other("it closed the connection"));
+        }
+        if bytes.pop() != Some(b'\n') {
+            return Err(io::Error::other("it broke off within a line"));
+        }
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        let line = String::from_utf8(bytes)
+            .map_err(|_| io::Error::other("it sent a line that is not UTF-8"))?;
+        self.show.line(self.side, Way::FromAdapter, &line);
+        Ok(line)
+    }
+}

@@ -1,0 +1,200 @@
+//! The playground over real sockets: a client's WebSocket at one end, the real adapter or a hand-played one at the other.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use chat_adapter::Adapter;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::HeaderValue;
+use tungstenite::{Message, WebSocket};
+
+use crate::Playground;
+use crate::options::Options;
+use crate::show::Show;
+use crate::tlcp::SUBPROTOCOL;
+
+/// A hang is a failure.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn start() -> Playground {
+    let options = Options {
+        http: 0,
+        metadata: 0,
+        data: 0,
+        adapter: true,
+        lines: false,
+        terminal: false,
+    };
+    Playground::start(&options, Show::Nothing).unwrap()
+}
+
+fn connect(port: u16) -> TcpStream {
+    let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket
+}
+
+/// A client, line by line.
+struct Client {
+    socket: WebSocket<TcpStream>,
+    lines: Vec<String>,
+}
+
+impl Client {
+    fn connect(port: u16) -> Self {
+        let url = format!("ws://127.0.0.1:{port}/lightstreamer");
+        let mut request = url.into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert(
+            "Sec-WebSocket-Protocol",
+            HeaderValue::from_static(SUBPROTOCOL),
+        );
+        headers.insert("User-Agent", HeaderValue::from_static("test"));
+        let (socket, _) = tungstenite::client(request, connect(port)).unwrap();
+        let lines = Vec::new();
+        Self { socket, lines }
+    }
+
+    fn send(&mut self, frame: &str) {
+        self.socket.send(Message::text(frame)).unwrap();
+    }
+
+    /// Awaits a line with this beginning; those before it are skipped.
+    fn await_line(&mut self, beginning: &str) -> String {
+        loop {
+            while !self.lines.is_empty() {
+                let line = self.lines.remove(0);
+                if line.starts_with(beginning) {
+                    return line;
+                }
+            }
+            let message = self
+                .socket
+                .read()
+                .unwrap_or_else(|error| panic!("{beginning}: {error}"));
+            if let Message::Text(text) = message {
+                self.lines = text.lines().map(str::to_owned).collect();
+            }
+        }
+    }
+
+    /// Opens a session, as soon as there is an adapter.
+    fn enter(port: u16) -> Self {
+        loop {
+            let mut client = Self::connect(port);
+            client
+                .send("create_session\r\nLS_adapter_set=PROXY_PYTHONCHAT&LS_keepalive_millis=500");
+            if client.await_line("CON").starts_with("CONOK") {
+                return client;
+            }
+        }
+    }
+
+    fn subscribe(&mut self) {
+        self.send(
+            "control\r\nLS_reqId=1&LS_op=add&LS_subId=1&LS_mode=DISTINCT&LS_group=chat_room\
+             &LS_schema=message%20IP%20nick&LS_data_adapter=CHAT_ROOM&LS_snapshot=true",
+        );
+        self.await_line("SUBOK,1,1,3");
+    }
+}
+
+#[test]
+fn clients_chat_through_the_real_adapter() {
+    let playground = start();
+    let adapter = Adapter::start(&playground.config()).unwrap();
+    let mut ann = Client::enter(playground.http);
+    ann.subscribe();
+    ann.await_line("EOS,1,1");
+    ann.send("msg\r\nLS_reqId=2&LS_message=CHAT%7Ca%7Cb%20%2B%2050%25&LS_msg_prog=1");
+    assert_eq!(ann.await_line("U,"), "U,1,1,a%7Cb + 50%25|127.0.0.1|test");
+    let mut bob = Client::enter(playground.http);
+    bob.subscribe();
+    assert_eq!(bob.await_line("U,"), "U,1,1,a%7Cb + 50%25|127.0.0.1|test");
+    bob.await_line("EOS,1,1");
+    bob.send("msg\r\nLS_reqId=2&LS_message=hello&LS_msg_prog=1");
+    assert!(bob.await_line("MSGFAIL").starts_with("MSGFAIL,*,1,34,"));
+    // Nothing to say for half a second: a sign of life.
+    ann.await_line("PROBE");
+    bob.send("control\r\nLS_op=destroy&LS_close_socket=true");
+    while bob.socket.read().is_ok() {}
+    playground.end();
+    while ann.socket.read().is_ok() {}
+    assert!(adapter.stop(DEADLINE));
+}
+
+/// Plays an adapter's opening on a Proxy's port; nothing if the Proxy turns it away.
+fn open(port: u16) -> Option<BufReader<TcpStream>> {
+    let mut socket = connect(port);
+    // A reset may come as early as here.
+    let _ = socket.write_all(b"1|RAC|S|SDK|S|by+hand\r\n");
+    let mut reader = BufReader::new(socket);
+    let mut init = String::new();
+    match reader.read_line(&mut init) {
+        Ok(0) => return None,
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+        Err(error) => panic!("{error}"),
+    }
+    let (id, rest) = init.split_once('|').unwrap();
+    let answer = format!("{id}|{}|S|ARI.version|S|1.8.3\n", &rest[..3]);
+    reader.get_mut().write_all(answer.as_bytes()).unwrap();
+    Some(reader)
+}
+
+#[test]
+fn a_proxy_serves_one_adapter_at_a_time() {
+    let playground = start();
+    let mut first = open(playground.metadata).unwrap();
+    assert!(open(playground.metadata).is_none());
+    // The first one is served on: a login is asked for in the encoding it agreed to.
+    let mut client = Client::connect(playground.http);
+    client.send("create_session\r\nLS_adapter_set=PROXY_PYTHONCHAT&LS_user=a%20b");
+    let mut line = String::new();
+    first.read_line(&mut line).unwrap();
+    assert!(line.contains("|NUS|S|a+b|S|#|"), "{line}");
+    drop(first);
+    assert!(client.await_line("CONERR").starts_with("CONERR,1,"));
+    // Its end is noticed in a moment.
+    while open(playground.metadata).is_none() {}
+    playground.end();
+}
+
+#[test]
+fn who_speaks_no_ari_is_sent_away() {
+    let playground = start();
+    for hello in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\xff\xfe\r\n", b"\r\n"] {
+        let mut rest = Vec::new();
+        loop {
+            let mut socket = connect(playground.data);
+            let _ = socket.write_all(hello); // a reset may come as early as here
+            match socket.read_to_end(&mut rest) {
+                Ok(_) => break,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+            }
+        }
+        assert_eq!(rest, b"");
+    }
+    playground.end();
+}
+
+#[test]
+fn the_page_is_served() {
+    let playground = start();
+    let mut socket = connect(playground.http);
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: localhost:{}\r\n\r\n",
+        playground.http
+    );
+    // In two pieces, as it may come.
+    socket.write_all(&request.as_bytes()[..9]).unwrap();
+    socket.write_all(&request.as_bytes()[9..]).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+    assert!(body.starts_with("<!doctype html>") && body.ends_with("</html>\n"));
+    playground.end();
+}
