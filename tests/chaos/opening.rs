@@ -36,7 +36,7 @@ impl Opening {
     /// Draws one; those after which the adapter waits long in a long run only.
     pub(crate) fn draw(random: &mut Random, long: bool) -> Self {
         use Opening::*;
-        if long && random.chance(2) {
+        if long && random.chance(1) {
             return random.pick(&[TurnAway, FinishAfterHello]);
         }
         let failures = [

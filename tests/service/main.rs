@@ -1,0 +1,25 @@
+//! The program as a service: what it tells systemd, what it writes to the journal, and a conversation.
+//!
+//! `CHAT_ADAPTER_BIN` names another program to test than the one just built, such as a static one in an empty root.
+
+mod conversation;
+mod journal;
+mod manager;
+mod notifications;
+mod watchdog;
+
+#[path = "../standin/mod.rs"]
+mod standin;
+
+use std::ffi::OsString;
+
+/// The program to be tested.
+fn binary() -> OsString {
+    std::env::var_os("CHAT_ADAPTER_BIN")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_chat-adapter").into())
+}
+
+/// A command line of it, without arguments.
+fn command() -> standin::Command {
+    standin::Command::new(binary())
+}
