@@ -314,11 +314,14 @@ impl<H: Handler> Link<H> {
             log::warn!("{name}: {count} messages that were answered with success are lost");
         }
         match (lost, ended.error) {
-            // The writer woke the reader: the writer knows why.
-            (Lost::Closed | Lost::Broken { .. }, Some(error)) => Lost::Broken {
-                doing: "writing",
-                error,
-            },
+            // The writer woke the reader: the writer knows why. To whom not even the hello could
+            // be said, that one has refused nothing.
+            (Lost::Closed | Lost::ClosedAtHello { .. } | Lost::Broken { .. }, Some(error)) => {
+                Lost::Broken {
+                    doing: "writing",
+                    error,
+                }
+            }
             (lost, _) => lost,
         }
     }
