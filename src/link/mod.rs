@@ -54,6 +54,9 @@ const MENTION_AGAIN: Duration = Duration::from_secs(60);
 /// What is queued when a connection ends has this long to leave.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long it may take to learn that a peer did not want to hear the hello.
+const UNHEARD: Duration = Duration::from_millis(200);
+
 /// A peer that was told why it is left has this long to read it.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -250,6 +253,7 @@ impl<H: Handler> Link<H> {
             };
             let mut source = transport.reader(&queue);
             let lost = reader::read_on(&mut source, transport.socket(), &mut conversation);
+            let lost = unless_unheard(lost, transport.socket(), &self.shutdown);
             // From here on nobody sends: what was answered with success is queued.
             self.handler.lost();
             queue.tell(Item::End);
@@ -324,6 +328,21 @@ impl<H: Handler> Link<H> {
             }
             (lost, _) => lost,
         }
+    }
+}
+
+/// A Proxy that closes without having read the hello, as one does that is going away, has refused
+/// nothing: TCP says so a moment later.
+fn unless_unheard(lost: Lost, socket: &net::TcpStream, shutdown: &Shutdown) -> Lost {
+    if !matches!(lost, Lost::ClosedAtHello { .. }) || shutdown.wait(UNHEARD) {
+        return lost;
+    }
+    match socket.take_error() {
+        Ok(Some(error)) => Lost::Broken {
+            doing: "saying hello",
+            error,
+        },
+        _ => lost,
     }
 }
 
