@@ -5,11 +5,12 @@
 use super::lost::Lost;
 use super::outlet::{Item, Queue};
 use super::tls::Session;
-use super::watch::Watch;
+use super::watch::{LOOK_WHEN_KEPT, Watch};
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How many batches go out in one system call at the most.
 pub const SLICES: usize = 16;
@@ -162,6 +163,7 @@ fn write_all(
     }
     let mut rest = &mut slices[..batches.len()];
     let mut written = 0;
+    let mut looked = Instant::now();
     // Drops what is empty, of which no write would ever report anything.
     IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {
@@ -172,9 +174,13 @@ fn write_all(
         match result {
             Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
             Ok(count) => {
-                watch.reads();
                 written += count;
                 IoSlice::advance_slices(&mut rest, count);
+                // A peer may read so slowly that it never keeps a write waiting long enough.
+                if !rest.is_empty() && looked.elapsed() >= LOOK_WHEN_KEPT {
+                    looked = Instant::now();
+                    watch.look();
+                }
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted => {}

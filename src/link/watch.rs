@@ -20,7 +20,8 @@ pub const LOOK_AFTER: Duration = Duration::from_secs(12);
 /// A write that is kept waiting is interrupted so often for a look.
 pub const LOOK_WHEN_KEPT: Duration = Duration::from_secs(5);
 
-/// A peer that leaves so many probes of its shut window unanswered is gone.
+/// A peer that leaves so many probes of its shut window unanswered, or so many repetitions of
+/// what was sent, is gone.
 const UNANSWERED: u32 = 3;
 
 /// What the system knows of bytes that were sent.
@@ -28,8 +29,8 @@ const UNANSWERED: u32 = 3;
 enum Fate {
     /// All are acknowledged, or will be in a moment.
     Settled,
-    /// They are sent again and again.
-    Unacknowledged,
+    /// They are on their way; so many times they were sent again.
+    Unacknowledged(u32),
     /// The peer's window is shut; so many probes of it were not answered.
     WindowShut(u32),
 }
@@ -71,19 +72,19 @@ impl<'a> Watch<'a> {
                     self.set(true);
                 }
             }
-            Some(Fate::Settled) => self.reads(),
-            // The timeout decides, where the system does not tell as well.
+            // It reads, perhaps so slowly that the system goes on counting from when it stopped:
+            // the timeout stays as it is until all is well.
+            Some(Fate::Unacknowledged(repeated)) if repeated < UNANSWERED => {}
+            Some(Fate::Settled) => {
+                if self.lifted {
+                    log::info!("{}: the Proxy reads again", self.name);
+                    self.set(false);
+                }
+            }
+            // The timeout decides, as it does where the system does not tell.
             _ => self.set(false),
         }
         fate.is_none_or(|fate| fate == Fate::Settled)
-    }
-
-    /// The peer has taken something.
-    pub fn reads(&mut self) {
-        if self.lifted {
-            log::info!("{}: the Proxy reads again", self.name);
-            self.set(false);
-        }
     }
 
     fn set(&mut self, lifted: bool) {
@@ -116,11 +117,12 @@ fn fate_in(table: &str, local: SocketAddr, peer: SocketAddr) -> Option<Fate> {
         }
         let (unsent, _) = fields.nth(1)?.split_once(':')?;
         let (timer, _) = fields.next()?.split_once(':')?;
-        let probes = fields.nth(2)?;
+        let repeated = u32::from_str_radix(fields.next()?, 16).ok()?;
+        let probes = fields.nth(1)?;
         Some(match timer {
             "04" => Fate::WindowShut(probes.parse().ok()?),
             _ if unsent.bytes().all(|digit| digit == b'0') => Fate::Settled,
-            _ => Fate::Unacknowledged,
+            _ => Fate::Unacknowledged(repeated),
         })
     })
 }
@@ -161,7 +163,7 @@ mod tests {
         let fate = |port| fate_in(table, local(port), local(8001));
         if cfg!(target_endian = "little") {
             assert_eq!(fate(0xA001), Some(Fate::Settled));
-            assert_eq!(fate(0xA002), Some(Fate::Unacknowledged));
+            assert_eq!(fate(0xA002), Some(Fate::Unacknowledged(3)));
             assert_eq!(fate(0xA003), Some(Fate::WindowShut(2)));
             assert_eq!(fate(0xA004), None);
         }

@@ -150,8 +150,7 @@ impl<'a> Writer<'a> {
             .get_or_insert_with(|| Instant::now() + LOOK_AFTER);
     }
 
-    fn time_passed(&mut self) -> Result<(), (usize, io::Error)> {
-        let now = Instant::now();
+    fn look_if_due(&mut self, now: Instant) {
         if self.look_at.is_some_and(|at| at <= now) {
             let is_settled = self.watch.look();
             self.look_at = (!is_settled).then(|| now + LOOK_AFTER);
@@ -159,6 +158,11 @@ impl<'a> Writer<'a> {
                 self.queue.looked();
             }
         }
+    }
+
+    fn time_passed(&mut self) -> Result<(), (usize, io::Error)> {
+        let now = Instant::now();
+        self.look_if_due(now);
         if self.keepalive_at().is_some_and(|at| at <= now) {
             self.write(&[KEEPALIVE.to_vec()])?;
         }
@@ -199,6 +203,8 @@ impl<'a> Writer<'a> {
         self.batches = batches;
         written?;
         self.look_later();
+        // Where there is always something to write, no time ever passes otherwise.
+        self.look_if_due(self.queue.last_write());
         for batch in self.batches.drain(..) {
             self.queue.written(batch);
         }

@@ -10,4 +10,5 @@ mod leaks;
 mod long_lines;
 mod loops;
 mod signals;
+mod slow;
 mod vanished;

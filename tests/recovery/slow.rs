@@ -1,0 +1,51 @@
+//! A Proxy that reads, but hardly: it is slow, and not gone.
+
+use crate::stage::{SESSION, command};
+use crate::standin::{Encoding, Init, Listener, MetadataProxy, Session, Side};
+use std::io::Read;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Longer than it takes for what is not acknowledged to end a connection.
+const SLOW_FOR: Duration = Duration::from_secs(24);
+
+#[test]
+fn a_proxy_that_reads_slowly_is_not_taken_for_gone() {
+    let metadata = Listener::bind("metadata");
+    let data = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let buffer = socket2::SockRef::from(&data).set_recv_buffer_size(4096);
+    buffer.expect("a small receive buffer");
+    let port = data.local_addr().expect("an address").port();
+    let adapter = command()
+        .args([
+            "--host",
+            "127.0.0.1",
+            "--metadata_rrport",
+            &metadata.port().to_string(),
+        ])
+        .args(["--data_rrport", &port.to_string()])
+        .start();
+    let mut link = metadata.accept();
+    link.handshake(&Init::new(Side::Metadata));
+    let mut metadata = MetadataProxy::new(link, Encoding::Smart);
+    let (mut stream, _) = data.accept().expect("a connection");
+    let clone = stream.try_clone().expect("a second handle");
+    let mut link = crate::standin::Connection::over_tcp("data", clone);
+    link.handshake(&Init::new(Side::Data));
+    link.send_line("1c|SUB|S|chat_room");
+    link.expect_matching("EOS", |line| line.contains("|EOS|"));
+    link.expect("1c|SUB|V");
+
+    metadata.open(&Session::new(SESSION, "192.0.2.7", "agent"));
+    let filler = "x".repeat(16 << 10);
+    while metadata.say(SESSION, &filler).is_ok() {}
+    let (_never, pace) = mpsc::channel::<()>();
+    let start = Instant::now();
+    let mut some = [0; 1024];
+    while start.elapsed() < SLOW_FOR {
+        let count = stream.read(&mut some).expect("a connection that is kept");
+        assert!(count > 0, "{}", adapter.log());
+        let _ = pace.recv_timeout(Duration::from_millis(300));
+    }
+    assert!(!adapter.log().contains("are lost"), "{}", adapter.log());
+}
