@@ -34,6 +34,9 @@ pub fn connect(host: &str, port: u16, pulse: &Pulse) -> Result<TcpStream, Lost> 
     for address in resolve(host, port).map_err(Lost::Resolve)? {
         pulse.promise(CONNECT);
         match TcpStream::connect_timeout(&address, CONNECT).and_then(prepare) {
+            Ok(socket) if is_own_peer(&socket) => {
+                failure = Lost::Connect(address, io::ErrorKind::ConnectionRefused.into());
+            }
             Ok(socket) => return Ok(socket),
             Err(error) => failure = Lost::Connect(address, error),
         }
@@ -51,6 +54,15 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
             (Ipv6Addr::LOCALHOST, port).into(),
         ]),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether TCP connected the socket to itself, which it does when nobody listens on a port that it
+/// happens to choose for this end as well. Kept, it would take the port from the server.
+fn is_own_peer(socket: &TcpStream) -> bool {
+    match (socket.local_addr(), socket.peer_addr()) {
+        (Ok(local), Ok(peer)) => local == peer,
+        _ => false,
     }
 }
 

@@ -52,8 +52,7 @@ impl<B: Batch> Turn<'_, B> {
             return Ok(());
         };
         let method = Method::named(head.method);
-        let Some(method) = method.filter(|method| method.side().is_none_or(|s| s == self.side))
-        else {
+        let Some(method) = method.filter(|method| self.may_come(*method)) else {
             self.skip("an unknown method", line);
             return Ok(());
         };
@@ -95,6 +94,12 @@ impl<B: Batch> Turn<'_, B> {
         Ok(())
     }
 
+    /// An init is never merely unknown: a second one breaks the rules, whichever it is.
+    fn may_come(&self, method: Method) -> bool {
+        let is_init = matches!(method, Method::Mpi | Method::Dpi);
+        is_init || method.side().is_none_or(|side| side == self.side)
+    }
+
     fn log(&mut self, call: Call<'_>, before: usize) {
         self.batch.commit();
         // Replies may have been sent early; what is left is the last one in any case.
@@ -119,13 +124,14 @@ impl<B: Batch> Turn<'_, B> {
 
     fn refuse(&mut self, call: Call<'_>, why: &str) {
         let (method, id) = (call.method, Shown(call.id));
-        // What is wrong may quote an argument, which of a login only its sender may see.
-        let told = match method.is_secret() {
+        // What is wrong may quote an argument, and that of a login may be a password, which is
+        // not for anybody's log, the server's included.
+        let why = match method.is_secret() {
             true => "its arguments are not what they should be",
             false => why,
         };
         self.warn(format_args!(
-            "malformed {method} {id}, answered with an error: {told}"
+            "malformed {method} {id}, answered with an error: {why}"
         ));
         call.reply(self.replies).error(ErrorKind::Generic, why);
     }

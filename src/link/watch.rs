@@ -8,7 +8,8 @@
 use super::pulse::Pulse;
 use super::socket::UNACKNOWLEDGED;
 use socket2::SockRef;
-use std::fs;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -104,26 +105,38 @@ fn fate_of(socket: &TcpStream) -> Option<Fate> {
         SocketAddr::V4(_) => "/proc/self/net/tcp",
         SocketAddr::V6(_) => "/proc/self/net/tcp6",
     };
-    fate_in(&fs::read_to_string(table).ok()?, local, peer)
+    fate_in(BufReader::new(File::open(table).ok()?), local, peer)
 }
 
 /// Finds a connection in the system's table of them.
-fn fate_in(table: &str, local: SocketAddr, peer: SocketAddr) -> Option<Fate> {
+///
+/// A line at a time: beside a busy server the table has a line for each of its clients.
+fn fate_in(mut table: impl BufRead, local: SocketAddr, peer: SocketAddr) -> Option<Fate> {
     let (local, peer) = (in_table(local), in_table(peer));
-    table.lines().find_map(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        if fields.next()? != local || fields.next()? != peer {
-            return None;
+    let mut line = String::new();
+    while table.read_line(&mut line).ok()? > 0 {
+        if let Some(fate) = fate_of_line(&line, &local, &peer) {
+            return Some(fate);
         }
-        let (unsent, _) = fields.nth(1)?.split_once(':')?;
-        let (timer, _) = fields.next()?.split_once(':')?;
-        let repeated = u32::from_str_radix(fields.next()?, 16).ok()?;
-        let probes = fields.nth(1)?;
-        Some(match timer {
-            "04" => Fate::WindowShut(probes.parse().ok()?),
-            _ if unsent.bytes().all(|digit| digit == b'0') => Fate::Settled,
-            _ => Fate::Unacknowledged(repeated),
-        })
+        line.clear();
+    }
+    None
+}
+
+/// The fate that a line tells, if it is about this connection.
+fn fate_of_line(line: &str, local: &str, peer: &str) -> Option<Fate> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    if fields.next()? != local || fields.next()? != peer {
+        return None;
+    }
+    let (unsent, _) = fields.nth(1)?.split_once(':')?;
+    let (timer, _) = fields.next()?.split_once(':')?;
+    let repeated = u32::from_str_radix(fields.next()?, 16).ok()?;
+    let probes = fields.nth(1)?;
+    Some(match timer {
+        "04" => Fate::WindowShut(probes.parse().ok()?),
+        _ if unsent.bytes().all(|digit| digit == b'0') => Fate::Settled,
+        _ => Fate::Unacknowledged(repeated),
     })
 }
 
@@ -160,7 +173,7 @@ mod tests {
    2: 0100007F:A002 0100007F:1F41 01 0000FA00:00000000 01:00000014 00000003     0        0 3 2 0 20 4 30 10 -1
    3: 0100007F:A003 0100007F:1F41 01 0000FA00:00000000 04:00000014 00000000     0        2 4 2 0 20 4 30 10 -1";
         let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let fate = |port| fate_in(table, local(port), local(8001));
+        let fate = |port| fate_in(table.as_bytes(), local(port), local(8001));
         if cfg!(target_endian = "little") {
             assert_eq!(fate(0xA001), Some(Fate::Settled));
             assert_eq!(fate(0xA002), Some(Fate::Unacknowledged(3)));

@@ -120,6 +120,20 @@ fn a_second_init_ends_the_connection() {
 }
 
 #[test]
+fn a_second_init_breaks_the_rules_though_it_is_the_other_sides() {
+    for (side, line) in [(Side::Metadata, "1c|DPI"), (Side::Data, "1c|MPI")] {
+        let (adapter, server) = backstage(&[]);
+        let mut link = server.listener(side).accept();
+        let init = Init::new(side);
+        link.handshake(&init);
+        link.send_line(line);
+        link.expect_closed();
+        adapter.wait_for_log(&["protocol error", "second init"]);
+        server.listener(side).accept().handshake(&init);
+    }
+}
+
+#[test]
 fn what_was_asked_before_the_second_init_is_answered() {
     let mut stage = Stage::new();
     let init = Init::new(Side::Metadata);

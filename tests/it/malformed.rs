@@ -306,3 +306,21 @@ fn methods_of_the_other_side_are_unknown() {
     stage.adapter.wait_for_log(&["warn", "metadata", "SUB"]);
     stage.adapter.wait_for_log(&["warn", " data ", "NNS"]);
 }
+
+#[test]
+fn the_answer_to_a_malformed_login_repeats_none_of_it() {
+    let mut stage = Stage::new();
+    for method in ["NUS", "NUA"] {
+        let line = format!("1c|{method}|S|user|S-is-missing-here|hunter2|S|x");
+        stage.metadata.link.send_line(line);
+        let head = format!("1c|{method}|E|");
+        let answer = stage
+            .metadata
+            .link
+            .expect_matching(&head, |line| line.starts_with(&head));
+        assert!(
+            !answer.contains("hunter2") && !answer.contains("missing-here"),
+            "{answer}"
+        );
+    }
+}
