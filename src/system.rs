@@ -41,7 +41,14 @@ impl Signals {
     pub fn new() -> io::Result<Signals> {
         let (pipe, writer) = UnixStream::pair()?;
         let mut flags = Vec::new();
+        let ending = Arc::new(AtomicBool::new(false));
         for (signal, wish) in WISHES {
+            if wish == Wish::End {
+                // In this order: the second of them ends the process on the spot, whatever its
+                // threads wait for, be it the log.
+                flag::register_conditional_shutdown(signal, 0, Arc::clone(&ending))?;
+                flag::register(signal, Arc::clone(&ending))?;
+            }
             let raised = Arc::new(AtomicBool::new(false));
             // In this order: whoever is woken by the pipe finds the flag.
             flag::register(signal, Arc::clone(&raised))?;

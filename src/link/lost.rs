@@ -55,7 +55,9 @@ impl Lost {
         match self {
             // What TLS found fault with: the peer is to get an alert that says so.
             Lost::Broken { error, .. } => error.kind() != io::ErrorKind::InvalidData,
-            Lost::Closed | Lost::ClosedAtHello { .. } => true,
+            // The end of what the peer sends; it may go on reading.
+            Lost::Closed => false,
+            Lost::ClosedAtHello { .. } => true,
             _ => false,
         }
     }
@@ -66,7 +68,9 @@ impl Lost {
         match self {
             Lost::Tls(failure) => failure.lasting,
             Lost::CloseRequest { at_hello, .. } => at_hello.is_some(),
-            Lost::ClosedAtHello { .. } | Lost::Refused(_) => true,
+            // Without credentials it is more likely a server that is coming or going.
+            Lost::ClosedAtHello { user, .. } => user.is_some(),
+            Lost::Refused(_) => true,
             _ => false,
         }
     }

@@ -51,14 +51,21 @@ const PRODUCT: &str = concat!("chat-adapter ", env!("CARGO_PKG_VERSION"));
 /// A failure that repeats is mentioned so often.
 const MENTION_AGAIN: Duration = Duration::from_secs(60);
 
-/// What is queued when a connection ends has this long to leave.
+/// How long an orderly end may take: what is queued leaves, the peer hears the end, and what
+/// could not leave is counted.
 pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// What is queued when a connection ends has this long of it to leave.
+const WRITE_OUT: Duration = Duration::from_secs(4);
 
 /// How long it may take to learn that a peer did not want to hear the hello.
 const UNHEARD: Duration = Duration::from_millis(200);
 
 /// A peer that was told why it is left has this long to read it.
-const LINGER: Duration = Duration::from_millis(500);
+const LINGER: Duration = Duration::from_millis(700);
+
+/// How long to leave a peer that is being lingered for before looking again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// User and password for a Proxy that demands them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,7 +238,7 @@ impl<H: Handler> Link<H> {
         self.status.attach(&queue);
         queue.send(self.hello());
         let keepalive = opening::keepalive_before_init(self.config.keepalive);
-        let (lost, ended) = thread::scope(|scope| {
+        let (lost, ended, writer_broke) = thread::scope(|scope| {
             let writer = Writer::new(&transport, &queue, items, keepalive, &self.status.writer);
             let name = format!("{}-writer", self.config.side);
             let (running, finished) = bounded::<()>(0);
@@ -241,7 +248,7 @@ impl<H: Handler> Link<H> {
             });
             let writer = match writer {
                 Ok(writer) => writer,
-                Err(error) => return (no_thread(error), None),
+                Err(error) => return (no_thread(error), None, false),
             };
             let mut conversation = Conversation {
                 handler: &mut self.handler,
@@ -253,24 +260,29 @@ impl<H: Handler> Link<H> {
             };
             let mut source = transport.reader(&queue);
             let lost = reader::read_on(&mut source, transport.socket(), &mut conversation);
+            // A writer that broke has ended the stream for the reader.
+            let writer_broke = queue.is_closed();
             let lost = unless_unheard(lost, transport.socket(), &self.shutdown);
             // From here on nobody sends: what was answered with success is queued.
             self.handler.lost();
             queue.tell(Item::End);
             self.status.reader.promise(DRAIN + LINGER);
-            if lost.is_dead() || finished.recv_timeout(DRAIN) == Err(RecvTimeoutError::Timeout) {
+            if lost.is_dead() || finished.recv_timeout(WRITE_OUT) == Err(RecvTimeoutError::Timeout)
+            {
                 // A writer that the peer keeps waiting returns then.
                 let _ = transport.socket().shutdown(net::Shutdown::Both);
             }
-            (lost, writer.join().ok())
+            (lost, writer.join().ok(), writer_broke)
         });
         let at_hello = self.status.phase() == Phase::Opening;
         let Some(ended) = ended else { return Ok(lost) };
         self.last_words(&transport, &queue, &lost);
-        drop(serving);
         // First what TLS knows: a writer only finds that nobody listens any more.
         let lost = transport.explain(lost, at_hello);
-        Ok(self.account(lost, ended))
+        let lost = self.account(lost, ended, writer_broke);
+        // Whoever waits for the end waits for the account, too.
+        drop(serving);
+        Ok(lost)
     }
 
     fn transport(&mut self, socket: net::TcpStream) -> Result<Transport, Lost> {
@@ -299,18 +311,27 @@ impl<H: Handler> Link<H> {
         if queue.is_closed() || transport.finish().is_err() || matches!(lost, Lost::Closed) {
             return;
         }
-        let socket = &mut &**transport.socket();
+        let mut socket = &**transport.socket();
         let until = Instant::now() + LINGER;
-        let mut rest = [0; 4096];
+        let mut rest = vec![0; 64 << 10];
         while let Some(left) = until.checked_duration_since(Instant::now())
             && !left.is_zero()
             && socket.set_read_timeout(Some(left)).is_ok()
-            && let Ok(1..) = socket.read(&mut rest)
-        {}
+        {
+            match socket.read(&mut rest) {
+                Ok(1..) => {}
+                // After a shutdown reads do not wait: this may be the peer's end or a pause. An
+                // address is what a connection loses with its end.
+                Ok(0) if matches!(lost, Lost::Stopping) && socket.peer_addr().is_ok() => {
+                    thread::sleep(PAUSE)
+                }
+                _ => return,
+            }
+        }
     }
 
     /// Reports what the end of the connection cost, and settles why it ended.
-    fn account(&self, lost: Lost, ended: Ended) -> Lost {
+    fn account(&self, lost: Lost, ended: Ended, writer_broke: bool) -> Lost {
         let count = ended.lost_updates();
         if count > 0 {
             self.status.add_lost_updates(count);
@@ -318,14 +339,12 @@ impl<H: Handler> Link<H> {
             log::warn!("{name}: {count} messages that were answered with success are lost");
         }
         match (lost, ended.error) {
-            // The writer woke the reader: the writer knows why. To whom not even the hello could
-            // be said, that one has refused nothing.
-            (Lost::Closed | Lost::ClosedAtHello { .. } | Lost::Broken { .. }, Some(error)) => {
-                Lost::Broken {
-                    doing: "writing",
-                    error,
-                }
+            // Where the writer broke first, it knows why. To whom not even the hello could be
+            // said, that one has refused nothing.
+            (Lost::Closed | Lost::Broken { .. }, Some(error)) if writer_broke => {
+                broken_writing(error)
             }
+            (Lost::ClosedAtHello { .. }, Some(error)) => broken_writing(error),
             (lost, _) => lost,
         }
     }
@@ -343,6 +362,13 @@ fn unless_unheard(lost: Lost, socket: &net::TcpStream, shutdown: &Shutdown) -> L
             error,
         },
         _ => lost,
+    }
+}
+
+fn broken_writing(error: std::io::Error) -> Lost {
+    Lost::Broken {
+        doing: "writing",
+        error,
     }
 }
 

@@ -63,7 +63,59 @@ fn a_second_signal_ends_it_though_a_proxy_does_not_read() {
     stage.adapter.signal("TERM");
     let exit = stage.adapter.wait();
     assert_eq!(exit.code(), 0);
-    assert!(exit.to_string().contains("ended at once"), "{exit}");
+    // What is said after the patience with the Proxy is over was never said.
+    assert!(!exit.to_string().contains("unwritten"), "{exit}");
+}
+
+#[test]
+fn what_a_proxy_did_not_take_by_the_end_is_counted() {
+    let mut stage = Stage::in_room();
+    let filler = "x".repeat(64 << 10);
+    while stage.metadata.say(SESSION, &filler).is_ok() {}
+    stage.adapter.signal("TERM");
+    let exit = stage.adapter.wait();
+    assert_eq!(exit.code(), 0);
+    let told = "messages that were answered with success are lost";
+    assert!(exit.to_string().contains(told), "{exit}");
+}
+
+#[test]
+fn replies_arrive_though_the_proxy_goes_on_asking_while_it_ends() {
+    let mut stage = Stage::in_room();
+    let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(1000);
+    stage.metadata.link.send(&question);
+    stage.metadata.link.expect("1c|GIS|S|chat_room");
+    let Stage {
+        adapter, metadata, ..
+    } = stage;
+    let (mut asking, mut answers) = metadata.link.split();
+    std::thread::scope(|scope| {
+        // It asks on until the connection is gone, as a server does that has not noticed.
+        scope.spawn(move || while asking.try_send(question.as_bytes()).is_ok() {});
+        adapter.signal("TERM");
+        // Whole lines to the very end, and then an end: no reset in the middle of a reply.
+        while let Ok(line) = answers.next_line() {
+            assert_eq!(line, "1c|GIS|S|chat_room");
+        }
+    });
+    assert_eq!(adapter.wait().code(), 0);
+}
+
+#[test]
+fn a_proxy_that_ends_its_own_half_gets_every_reply() {
+    let Stage {
+        adapter: _adapter,
+        metadata,
+        ..
+    } = Stage::new();
+    let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(40_000);
+    let (mut asking, mut answers) = metadata.link.split();
+    asking.try_send(question.as_bytes()).expect("a connection");
+    asking.end();
+    for _ in 0..40_000 {
+        let line = answers.next_line().expect("a reply");
+        assert_eq!(line, "1c|GIS|S|chat_room");
+    }
 }
 
 #[test]
