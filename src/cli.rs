@@ -242,6 +242,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
     let (mut tls_wanted, mut tls_option) = (false, None);
     let (mut cert, mut key) = (None, None);
     while let Some(arg) = parser.next()? {
+        let mut is_short = false;
         let option = match arg {
             Arg::Long(long) => {
                 let canonical = long.replace('-', "_");
@@ -249,12 +250,18 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
                     .iter()
                     .find(|o| o.long.replace('-', "_") == canonical)
             }
-            Arg::Short(short) => OPTIONS.iter().find(|o| o.short == Some(short)),
+            Arg::Short(short) => {
+                is_short = true;
+                OPTIONS.iter().find(|o| o.short == Some(short))
+            }
             Arg::Value(_) => None,
         };
         let Some(option) = option else {
             return Err(arg.unexpected().into());
         };
+        if option.value.is_empty() {
+            no_value(option, is_short, &mut parser)?;
+        }
         if option.long.starts_with("tls-") {
             tls_option.get_or_insert(option.long);
         }
@@ -298,6 +305,19 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
     Ok(Command::Run(Box::new(config)))
 }
 
+/// Makes sure that nothing is attached to an option that takes nothing.
+fn no_value(option: &Opt, is_short: bool, parser: &mut Parser) -> Result<(), UsageError> {
+    let Some(value) = parser.optional_value() else {
+        return Ok(());
+    };
+    let value = value.to_string_lossy();
+    let shown = crate::shown::Shown(value.as_bytes());
+    Err(UsageError(match option.short.filter(|_| is_short) {
+        Some(short) => format!("invalid option '-{short}{shown}': long names take two dashes"),
+        None => format!("--{} takes no value: {shown}", option.long),
+    }))
+}
+
 /// A value that must not be empty.
 fn text(option: &Opt, parser: &mut Parser) -> Result<String, UsageError> {
     let wrong = |what: &str| Err(UsageError(format!("--{} {what}", option.long)));
@@ -317,11 +337,23 @@ fn host(option: &Opt, parser: &mut Parser) -> Result<String, UsageError> {
     let bare = value
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
-    match bare {
-        None => Ok(value),
-        Some(bare) if bare.parse::<Ipv6Addr>().is_ok() => Ok(bare.to_owned()),
-        Some(_) => Err(invalid(option, &value, "an IPv6 address in brackets")),
+    if let Some(bare) = bare {
+        return match bare.parse::<Ipv6Addr>() {
+            Ok(_) => Ok(bare.to_owned()),
+            Err(_) => Err(invalid(option, &value, "an IPv6 address in brackets")),
+        };
     }
+    let is_strange = |c: char| c.is_control() || c.is_whitespace() || "/[]@".contains(c);
+    match value.contains(is_strange) || (value.contains(':') && !is_ipv6(&value)) {
+        true => Err(invalid(option, &value, "a host's name or address alone")),
+        false => Ok(value),
+    }
+}
+
+/// An address of the link, such as `fe80::1%eth0`, has the name of an interface behind it.
+fn is_ipv6(value: &str) -> bool {
+    let address = value.split_once('%').map_or(value, |(address, _)| address);
+    address.parse::<Ipv6Addr>().is_ok()
 }
 
 /// The name of a file, which may be any bytes.
@@ -343,7 +375,7 @@ fn invalid(option: &Opt, value: &str, want: &str) -> UsageError {
 fn port(option: &Opt, parser: &mut Parser) -> Result<u16, UsageError> {
     let value = text(option, parser)?;
     match value.parse() {
-        Ok(port) if port > 0 => Ok(port),
+        Ok(port) if port > 0 && !value.starts_with('+') => Ok(port),
         _ => Err(invalid(option, &value, "a port from 1 to 65535")),
     }
 }
@@ -354,7 +386,9 @@ const LONGEST_KEEPALIVE: u64 = 24 * 60 * 60 * 1000;
 fn millis(option: &Opt, parser: &mut Parser) -> Result<Duration, UsageError> {
     let value = text(option, parser)?;
     match value.parse() {
-        Ok(millis) if millis <= LONGEST_KEEPALIVE => Ok(Duration::from_millis(millis)),
+        Ok(millis) if millis <= LONGEST_KEEPALIVE && !value.starts_with('+') => {
+            Ok(Duration::from_millis(millis))
+        }
         _ => {
             let want = format!("a number of milliseconds from 0 to {LONGEST_KEEPALIVE}");
             Err(invalid(option, &value, &want))
@@ -408,6 +442,14 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_names_and_addresses() {
+        for host in ["push.example.com", "a_b", "10.0.0.1", "::1", "fe80::1%eth0"] {
+            assert_eq!(run(&["--host", host]).unwrap().host, host);
+        }
+        assert_eq!(run(&["--host", "[::1]"]).unwrap().host, "::1");
+    }
+
+    #[test]
     fn the_help_fits_a_terminal() {
         for line in help().lines() {
             assert!(line.chars().count() < 80, "{line}");
@@ -422,6 +464,32 @@ mod tests {
             (&["stray"], "unexpected argument \"stray\""),
             (&["--host"], "--host needs a value: HOST"),
             (&["--host="], "--host has an empty value"),
+            (&["--help=1"], "--help takes no value: 1"),
+            (&["--tls=no"], "--tls takes no value: no"),
+            (
+                &["-host", "a"],
+                "invalid option '-host': long names take two dashes",
+            ),
+            (
+                &["--host", "http://push/"],
+                "--host http://push/: not a host's name or address alone",
+            ),
+            (
+                &["--host", "push:8003"],
+                "--host push:8003: not a host's name or address alone",
+            ),
+            (
+                &["--host", "push\n"],
+                "--host push\\n: not a host's name or address alone",
+            ),
+            (
+                &["--host", "[push]"],
+                "--host [push]: not an IPv6 address in brackets",
+            ),
+            (
+                &["--data_rrport", "+80"],
+                "--data_rrport +80: not a port from 1 to 65535",
+            ),
             (
                 &["--data_rrport", "0"],
                 "--data_rrport 0: not a port from 1 to 65535",

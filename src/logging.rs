@@ -1,25 +1,28 @@
 //! The log: to stderr, one event a line, in the form that its reader wants.
 
-use env_logger::{Builder, Env};
+use crate::shown::Shown;
+use env_logger::Builder;
 use log::{Level, LevelFilter};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
+/// Says what to log where the command line does not.
+const VARIABLE: &str = "RUST_LOG";
+
 /// Starts logging. Without a `level` the variable `RUST_LOG` counts, and without that `info`.
 ///
 /// The journal gets the level in its own form, and neither time nor colour, having both. A
 /// terminal gets time and colour, anything else time alone.
 pub fn start(level: Option<LevelFilter>) {
-    let mut builder = match level {
-        Some(level) => {
-            let mut builder = Builder::new();
-            builder.filter_level(level);
-            builder
-        }
-        None => Builder::from_env(Env::default().default_filter_or("info")),
-    };
+    let mut builder = Builder::new();
+    builder.filter_level(level.unwrap_or(LevelFilter::Info));
+    let wished = std::env::var(VARIABLE).unwrap_or_default();
+    let is_wish = level.is_none() && !wished.is_empty();
+    if is_wish && is_filter(&wished) {
+        builder.parse_filters(&wished);
+    }
     if is_journal() {
         builder.format(|out, record| {
             let priority = priority(record.level());
@@ -34,6 +37,21 @@ pub fn start(level: Option<LevelFilter>) {
         });
     }
     builder.init();
+    if is_wish && !is_filter(&wished) {
+        let wished = Shown(wished.as_bytes());
+        log::warn!("{VARIABLE} is {wished}, which is no level: logging at info");
+    }
+}
+
+/// Levels, of everything or of some module. What else there might be would be taken for the name
+/// of a module that is not there, and nothing would be logged at all.
+fn is_filter(wished: &str) -> bool {
+    let levels = wished.split(',').map(|part| match part.split_once('=') {
+        Some((_, level)) => level,
+        None => part,
+    });
+    let mut levels = levels.map(|level| level.trim().parse::<LevelFilter>());
+    levels.all(|level| level.is_ok())
 }
 
 /// As syslog numbers them.

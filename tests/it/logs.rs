@@ -326,6 +326,20 @@ fn rust_log_works_where_the_flag_is_absent() {
 }
 
 #[test]
+fn a_rust_log_that_is_no_level_is_named_and_passed_over() {
+    let log = log_with(&[], Some(("RUST_LOG", "verbose")));
+    assert!(
+        log.contains("rust_log is verbose, which is no level"),
+        "{log}"
+    );
+    assert!(log.contains("connecting"), "{log}");
+    let log = log_with(&[], Some(("RUST_LOG", "")));
+    assert!(log.contains("connecting"), "{log}");
+    let log = log_with(&[], Some(("RUST_LOG", "error,chat_adapter=debug")));
+    assert!(log.contains("connecting"), "{log}");
+}
+
+#[test]
 fn the_flag_wins_over_rust_log() {
     let log = log_with(&["--log", "info"], Some(("RUST_LOG", "trace")));
     assert!(log.contains("info"), "{log}");
