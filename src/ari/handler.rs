@@ -17,6 +17,11 @@ pub trait Outlet: Send + Sync {
     /// How many bytes of updates may be queued now.
     fn free(&self) -> usize;
 
+    /// How many bytes of updates may be queued at the most, when nothing else is.
+    fn capacity(&self) -> usize {
+        usize::MAX
+    }
+
     /// Whether the connection is going away: nothing that is sent now will leave.
     fn is_closed(&self) -> bool;
 

@@ -263,6 +263,7 @@ impl Batch<'_> {
                 check(body)?;
                 Some(match why {
                     Unheard::Nobody => "Nobody is subscribed: the message would reach no one",
+                    Unheard::TooLong => "The message is too long",
                     Unheard::Congested => "Too many messages are waiting: try again later",
                 })
             }

@@ -50,6 +50,8 @@ pub struct Subscription {
 pub enum Unheard {
     /// Nobody is subscribed, or there is no data connection.
     Nobody,
+    /// It is longer than anything that is ever taken.
+    TooLong,
     /// So much is waiting to be written that no more is taken.
     Congested,
 }
@@ -122,9 +124,9 @@ impl Subscription {
         sender: Sender<'_>,
         body: Body<'_>,
         stamp: &Stamp,
-    ) -> Result<bool, Malformed> {
+    ) -> Result<Result<(), Unheard>, Malformed> {
         if self.limit == 0 {
-            return Ok(false);
+            return Ok(Err(Unheard::Congested));
         }
         let start = self.staged.len();
         let out = &mut self.staged;
@@ -142,11 +144,15 @@ impl Subscription {
             Body::Decoded(text) => Encoding::Smart.put(Some(text), out),
         }
         out.extend_from_slice(stamp.tail());
-        let fits = out.len() <= self.limit;
-        if !fits {
-            out.truncate(start);
+        if out.len() <= self.limit {
+            return Ok(Ok(()));
         }
-        Ok(fits)
+        let fits_never = out.len() - start > self.outlet.capacity();
+        out.truncate(start);
+        Ok(Err(match fits_never {
+            true => Unheard::TooLong,
+            false => Unheard::Congested,
+        }))
     }
 }
 
@@ -189,10 +195,10 @@ impl Audience<'_> {
             if subscription.outlet.is_closed() {
                 continue;
             }
-            if subscription.stage(sender, body, stamp)? {
-                answer = Ok(());
-            } else if answer.is_err() {
-                answer = Err(Unheard::Congested);
+            // One that hears is enough.
+            match subscription.stage(sender, body, stamp)? {
+                Err(_) if answer.is_ok() => {}
+                heard => answer = heard,
             }
         }
         Ok(answer)

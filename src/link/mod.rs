@@ -36,7 +36,7 @@ pub use outlet::{QUEUE_LIMIT, REPLY_LIMIT};
 use shutdown::Shutdown;
 use sparing::Sparing;
 use status::{Phase, Status};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -238,7 +238,7 @@ impl<H: Handler> Link<H> {
         self.status.attach(&queue);
         queue.send(self.hello());
         let keepalive = opening::keepalive_before_init(self.config.keepalive);
-        let (lost, ended, writer_broke) = thread::scope(|scope| {
+        let (lost, ended, (writer_broke, ended_at)) = thread::scope(|scope| {
             let writer = Writer::new(&transport, &queue, items, keepalive, &self.status.writer);
             let name = format!("{}-writer", self.config.side);
             let (running, finished) = bounded::<()>(0);
@@ -248,7 +248,7 @@ impl<H: Handler> Link<H> {
             });
             let writer = match writer {
                 Ok(writer) => writer,
-                Err(error) => return (no_thread(error), None, false),
+                Err(error) => return (no_thread(error), None, (false, Instant::now())),
             };
             let mut conversation = Conversation {
                 handler: &mut self.handler,
@@ -260,6 +260,7 @@ impl<H: Handler> Link<H> {
             };
             let mut source = transport.reader(&queue);
             let lost = reader::read_on(&mut source, transport.socket(), &mut conversation);
+            let ended_at = Instant::now();
             // A writer that broke has ended the stream for the reader.
             let writer_broke = queue.is_closed();
             let lost = unless_unheard(lost, transport.socket(), &self.shutdown);
@@ -272,11 +273,11 @@ impl<H: Handler> Link<H> {
                 // A writer that the peer keeps waiting returns then.
                 let _ = transport.socket().shutdown(net::Shutdown::Both);
             }
-            (lost, writer.join().ok(), writer_broke)
+            (lost, writer.join().ok(), (writer_broke, ended_at))
         });
         let at_hello = self.status.phase() == Phase::Opening;
         let Some(ended) = ended else { return Ok(lost) };
-        self.last_words(&transport, &queue, &lost);
+        self.last_words(&transport, &queue, &lost, ended_at);
         // First what TLS knows: a writer only finds that nobody listens any more.
         let lost = transport.explain(lost, at_hello);
         let lost = self.account(lost, ended, writer_broke);
@@ -307,17 +308,30 @@ impl<H: Handler> Link<H> {
 
     /// Ends the stream, and lets the peer read to its end: a socket that is closed with bytes
     /// unread makes TCP take back what the peer has not read yet.
-    fn last_words(&self, transport: &Transport, queue: &Queue, lost: &Lost) {
+    fn last_words(&self, transport: &Transport, queue: &Queue, lost: &Lost, ended_at: Instant) {
         if queue.is_closed() || transport.finish().is_err() || matches!(lost, Lost::Closed) {
             return;
         }
         let mut socket = &**transport.socket();
-        let until = Instant::now() + LINGER;
+        let mut until = Instant::now() + LINGER;
+        let last = match lost {
+            Lost::Stopping => ended_at + WRITE_OUT + LINGER,
+            _ => until,
+        };
         let mut rest = vec![0; 64 << 10];
-        while let Some(left) = until.checked_duration_since(Instant::now())
-            && !left.is_zero()
-            && socket.set_read_timeout(Some(left)).is_ok()
-        {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // A peer that goes on asking reads its replies late.
+                if Instant::now() >= last || watch::has_arrived(socket) {
+                    return;
+                }
+                until += LINGER / 4;
+                continue;
+            }
+            if socket.set_read_timeout(Some(left)).is_err() {
+                return;
+            }
             match socket.read(&mut rest) {
                 Ok(1..) => {}
                 // After a shutdown reads do not wait: this may be the peer's end or a pause. An
@@ -325,6 +339,7 @@ impl<H: Handler> Link<H> {
                 Ok(0) if matches!(lost, Lost::Stopping) && socket.peer_addr().is_ok() => {
                     thread::sleep(PAUSE)
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 _ => return,
             }
         }

@@ -248,6 +248,10 @@ impl Outlet for Queue {
         QUEUE_LIMIT.saturating_sub(self.queued())
     }
 
+    fn capacity(&self) -> usize {
+        QUEUE_LIMIT
+    }
+
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }

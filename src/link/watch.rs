@@ -98,6 +98,12 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// Whether the peer's system has all that was sent, as far as this one tells.
+#[must_use]
+pub fn has_arrived(socket: &TcpStream) -> bool {
+    fate_of(socket).is_none_or(|fate| fate == Fate::Settled)
+}
+
 /// Asks the system; `None` where it does not tell.
 fn fate_of(socket: &TcpStream) -> Option<Fate> {
     let (local, peer) = (socket.local_addr().ok()?, socket.peer_addr().ok()?);

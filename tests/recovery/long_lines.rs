@@ -29,6 +29,21 @@ fn one_byte_more_is_answered_with_an_error_and_the_next_line_is_served() {
 }
 
 #[test]
+fn a_message_that_would_never_fit_is_not_told_to_try_again() {
+    let mut stage = Stage::in_room();
+    let head = format!("1|NUM|S|#|S|{SESSION}|S|CHAT%7C");
+    // What is a byte here leaves as three.
+    let text = "\r".repeat(LIMIT - head.len() - 1);
+    stage.metadata.link.send_line(format!("{head}{text}x"));
+    stage
+        .metadata
+        .link
+        .expect("1|NUM|EN|The message is too long");
+    stage.metadata.say(SESSION, "short").unwrap();
+    assert_eq!(stage.data.chat().message, "short");
+}
+
+#[test]
 fn a_line_without_end_costs_no_more_memory_than_the_longest() {
     let mut stage = Stage::in_room();
     let filler = "x".repeat(1 << 20);

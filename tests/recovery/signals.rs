@@ -102,6 +102,33 @@ fn replies_arrive_though_the_proxy_goes_on_asking_while_it_ends() {
 }
 
 #[test]
+fn every_success_that_was_written_is_heard_though_messages_go_on_coming() {
+    let Stage {
+        adapter,
+        mut metadata,
+        mut data,
+        ..
+    } = Stage::in_room();
+    let say = format!("1|NUM|S|#|S|{SESSION}|S|CHAT%7Chello\r\n").repeat(1000);
+    metadata.link.send(&say);
+    let (mut asking, mut answers) = metadata.link.split();
+    assert_eq!(answers.next_line().unwrap(), "1|NUM|V");
+    std::thread::scope(|scope| {
+        scope.spawn(move || while asking.try_send(say.as_bytes()).is_ok() {});
+        adapter.signal("TERM");
+        let mut successes = 1;
+        while let Ok(line) = answers.next_line() {
+            assert_eq!(line, "1|NUM|V");
+            successes += 1;
+        }
+        let heard = data.link.expect_last_lines();
+        let heard = heard.iter().filter(|line| line.contains("|UD3|")).count();
+        assert_eq!(successes, heard);
+    });
+    assert_eq!(adapter.wait().code(), 0);
+}
+
+#[test]
 fn a_proxy_that_ends_its_own_half_gets_every_reply() {
     let Stage {
         adapter: _adapter,
