@@ -5,12 +5,12 @@
 
 pub mod backoff;
 mod conversation;
+mod fate;
 pub mod lost;
 mod opening;
 mod outlet;
 mod pulse;
 mod reader;
-
 pub mod shutdown;
 mod socket;
 mod sparing;

@@ -175,9 +175,9 @@ impl Queue {
         gate.last_write = at;
     }
 
-    /// The writer has looked whether everything arrived, and it did: it wants to know of the next
-    /// write by a sender.
-    pub fn looked(&self) {
+    /// The writer looks whether everything arrived, and wants to know of the next write by a
+    /// sender.
+    pub fn looking(&self) {
         self.gate().wrote = false;
     }
 

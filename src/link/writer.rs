@@ -152,11 +152,10 @@ impl<'a> Writer<'a> {
 
     fn look_if_due(&mut self, now: Instant) {
         if self.look_at.is_some_and(|at| at <= now) {
+            // Whatever a sender writes from here on is announced, and looked after next time.
+            self.queue.looking();
             let is_settled = self.watch.look();
             self.look_at = (!is_settled).then(|| now + LOOK_AFTER);
-            if is_settled {
-                self.queue.looked();
-            }
         }
     }
 
@@ -165,6 +164,7 @@ impl<'a> Writer<'a> {
         self.look_if_due(now);
         if self.keepalive_at().is_some_and(|at| at <= now) {
             self.write(&[KEEPALIVE.to_vec()])?;
+            self.look_later();
         }
         Ok(())
     }
@@ -235,5 +235,26 @@ impl<'a> Writer<'a> {
                 log::trace!("{} <- {}", self.queue.name(), ShownLine(line));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_keepalive_is_looked_after_like_anything_that_is_written() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let transport = Arc::new(Transport::Plain(Arc::new(socket)));
+        let (queue, items) = Queue::new("data".into(), Arc::clone(&transport));
+        let pulse = Pulse::new(None);
+        let due = Duration::from_nanos(1);
+        let mut writer = Writer::new(&transport, &queue, items, due, &pulse);
+        assert!(writer.look_at.is_none());
+        writer.time_passed().unwrap();
+        assert!(writer.look_at.is_some());
     }
 }
