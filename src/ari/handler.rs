@@ -8,6 +8,7 @@ use super::reply::Reply;
 use super::request::{Malformed, Method, Request};
 use super::text::Encoding;
 use super::version::Version;
+use std::fmt;
 use std::sync::Arc;
 
 /// The way out of one connection.
@@ -31,8 +32,8 @@ pub trait Outlet: Send + Sync {
     /// Queues whole lines, never blocks. What cannot leave any more is dropped.
     fn send(&self, lines: Vec<u8>);
 
-    /// The connection's name in the log, such as `data localhost:8001`.
-    fn name(&self) -> &str;
+    /// Tells the log what happens on the connection.
+    fn note(&self, what: fmt::Arguments<'_>);
 }
 
 /// A connection on which the init was agreed.

@@ -53,10 +53,9 @@ impl Handler for Data {
         if let Some(outlet) = self.outlet.take()
             && self.room.unsubscribe(&outlet)
         {
-            log::info!(
-                "{}: {ITEM} unsubscribed by the loss of the connection",
-                outlet.name()
-            );
+            outlet.note(format_args!(
+                "{ITEM} unsubscribed by the loss of the connection"
+            ));
         }
     }
 }
@@ -106,7 +105,7 @@ impl Batch<'_> {
         put_end_of_snapshot((self.data.now)(), ITEM, call.id, replies);
         let lines = std::mem::replace(replies, outlet.buffer());
         self.data.room.subscribe(outlet, call.id, lines);
-        log::info!("{}: {ITEM} subscribed", outlet.name());
+        outlet.note(format_args!("{ITEM} subscribed"));
         call.reply(replies).void();
     }
 
@@ -114,7 +113,7 @@ impl Batch<'_> {
         if let Some(outlet) = &self.data.outlet
             && self.data.room.unsubscribe(outlet)
         {
-            log::info!("{}: {ITEM} unsubscribed", outlet.name());
+            outlet.note(format_args!("{ITEM} unsubscribed"));
         }
     }
 }

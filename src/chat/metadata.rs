@@ -66,17 +66,18 @@ impl Handler for Metadata {
 
     fn opened(&mut self, opened: Opened) {
         let same = opened.instance.is_some() && opened.instance == self.instance;
-        let name = opened.outlet.name();
         self.instance = opened.instance;
         if same {
-            log::info!(
-                "{name}: the same server as before: {} sessions kept",
-                self.sessions.len()
-            );
+            let count = self.sessions.len();
+            opened.outlet.note(format_args!(
+                "the same server as before: {count} sessions kept"
+            ));
         } else if !self.sessions.is_empty() {
             let count = self.sessions.clear();
             self.room.tally.sessions.store(0, Ordering::Relaxed);
-            log::info!("{name}: not the server of before: {count} sessions dropped");
+            opened.outlet.note(format_args!(
+                "not the server of before: {count} sessions dropped"
+            ));
         }
     }
 

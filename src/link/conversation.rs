@@ -9,15 +9,18 @@ use super::outlet::{Item, Queue};
 use super::shutdown::Shutdown;
 use super::sparing::Sparing;
 use super::status::{Phase, Status};
+use super::steps::STEADY;
 use super::turn::Turn;
 use crate::ari::handler::{Batch, Handler, Opened, Outlet};
 use crate::ari::line::LineBuffer;
 use crate::ari::reply::{ErrorKind, Reply};
 use crate::ari::request::{Head, Method, Pairs, Request};
 use crate::ari::text::Encoding;
-use crate::shown::{Shown, ShownLine};
+use crate::ari::version::Version;
+use crate::shown::ShownLine;
 use log::Level;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// One connection's side of the talk.
 pub struct Conversation<'a, H> {
@@ -32,7 +35,9 @@ pub struct Conversation<'a, H> {
     /// Whether to go on.
     pub shutdown: &'a Shutdown,
     /// Rations the warnings that the peer can provoke.
-    pub warnings: Sparing,
+    pub warnings: &'a mut Sparing,
+    /// The version agreed at that time, of which the log was not told yet.
+    pub unsaid: Option<(Version, Instant)>,
 }
 
 impl<H: Handler> Conversation<'_, H> {
@@ -42,7 +47,7 @@ impl<H: Handler> Conversation<'_, H> {
     /// # Errors
     /// [`Lost`], when this ends the connection.
     pub fn open(&mut self, line: &[u8]) -> Result<Result<Option<Encoding>, String>, Lost> {
-        log::trace!("{} -> {}", self.queue.name(), ShownLine(line));
+        log::trace!("{} -> {}", self.queue.steps().name(), ShownLine(line));
         if line.trim_ascii().is_empty() {
             return Ok(Ok(None));
         }
@@ -51,13 +56,12 @@ impl<H: Handler> Conversation<'_, H> {
         let Some((head, method)) = known else {
             return Ok(Err(ShownLine(line).to_string()));
         };
-        let id = Shown(head.id);
         match Request::parse(method, head.args) {
             Ok(Request::Init(params)) => self.init(head.id, method, params).map(Ok),
             Ok(Request::Close(params)) => Err(close_request(params, Some(self.user()))),
             // The method alone says that it came too early.
             Ok(_) | Err(_) => Err(Lost::Protocol(format!(
-                "request {method} {id} came before the init"
+                "request {method} came before the init"
             ))),
         }
     }
@@ -73,7 +77,7 @@ impl<H: Handler> Conversation<'_, H> {
             let answer = init.answer(self.config.side, id, method, &mut replies);
             answer.map(|version| (init, version))
         });
-        let name = self.queue.name();
+        let steps = self.queue.steps();
         let (init, version) = match answer {
             Ok(Ok(agreed)) => agreed,
             Ok(Err(refused)) => {
@@ -81,7 +85,9 @@ impl<H: Handler> Conversation<'_, H> {
                 return Err(refused);
             }
             Err(malformed) => {
-                log::warn!("{name}: malformed {method}, answered with an error: {malformed}");
+                steps.trouble(format_args!(
+                    "malformed {method}, answered with an error: {malformed}"
+                ));
                 let reply = Reply::to(id, method, Encoding::Form, &mut replies);
                 reply.error(ErrorKind::Generic, &malformed.to_string());
                 self.queue.send(replies);
@@ -91,10 +97,13 @@ impl<H: Handler> Conversation<'_, H> {
         let keepalive = init.keepalive(version, self.config.keepalive);
         self.queue.tell(Item::Keepalive(keepalive));
         self.queue.send(replies);
-        match keepalive.as_millis() {
-            0 => log::info!("{name}: serving, ARI {version}, no keepalives"),
-            millis => log::info!("{name}: serving, ARI {version}, keepalive after {millis} ms"),
-        }
+        let is_said = match keepalive.as_millis() {
+            0 => steps.step(format_args!("serving, ARI {version}, no keepalives")),
+            millis => steps.step(format_args!(
+                "serving, ARI {version}, keepalive after {millis} ms"
+            )),
+        };
+        self.unsaid = (!is_said).then(|| (version, Instant::now()));
         self.status.set(Phase::Serving(version));
         self.handler.opened(Opened {
             version,
@@ -102,6 +111,23 @@ impl<H: Handler> Conversation<'_, H> {
             outlet: Arc::clone(&self.queue) as Arc<dyn Outlet>,
         });
         Ok(Some(version.encoding()))
+    }
+
+    /// After how much silence there is something to do, if at all.
+    #[must_use]
+    pub fn tick(&mut self) -> Option<Duration> {
+        let steps = self.queue.steps();
+        if let Some((version, since)) = self.unsaid
+            && since.elapsed() >= STEADY
+        {
+            steps.set_quiet(false);
+            let seconds = STEADY.as_secs();
+            steps.step(format_args!("serving for {seconds} s now, ARI {version}"));
+            self.unsaid = None;
+        }
+        let every = self.status.reader.every();
+        let steady = self.unsaid.map(|_| STEADY);
+        every.into_iter().chain(steady).min()
     }
 
     fn user(&self) -> Option<String> {
@@ -129,13 +155,13 @@ impl<H: Handler> Conversation<'_, H> {
         };
         let mut replies = self.queue.buffer();
         let mut turn = Turn {
-            name: self.queue.name(),
+            name: self.queue.steps().name(),
             side: self.config.side,
             encoding,
             batch: self.handler.batch(),
             replies: &mut replies,
             verbose: log::log_enabled!(Level::Debug),
-            warnings: &mut self.warnings,
+            warnings: self.warnings,
         };
         let mut ended = turn.line(first);
         while ended.is_ok()

@@ -15,6 +15,7 @@ pub mod shutdown;
 mod socket;
 mod sparing;
 pub mod status;
+mod steps;
 pub mod tls;
 mod transport;
 mod turn;
@@ -29,7 +30,6 @@ use crate::secret::Secret;
 use backoff::{Backoff, SERVED};
 use conversation::Conversation;
 use crossbeam_channel::{RecvTimeoutError, bounded};
-use log::Level;
 use lost::Lost;
 use outlet::{Item, Queue};
 pub use outlet::{QUEUE_LIMIT, REPLY_LIMIT};
@@ -41,6 +41,7 @@ use std::net;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use steps::{STEADY, Steps};
 use tls::{Session, Tls};
 use transport::Transport;
 use writer::{Ended, Writer};
@@ -50,6 +51,9 @@ const PRODUCT: &str = concat!("chat-adapter ", env!("CARGO_PKG_VERSION"));
 
 /// A failure that repeats is mentioned so often.
 const MENTION_AGAIN: Duration = Duration::from_secs(60);
+
+/// So many different failures in turn are one loop.
+const MENTIONED: usize = 4;
 
 /// How long an orderly end may take: what is queued leaves, the peer hears the end, and what
 /// could not leave is counted.
@@ -118,15 +122,15 @@ impl LinkConfig {
 /// One link.
 pub struct Link<H> {
     config: LinkConfig,
-    name: String,
+    steps: Arc<Steps>,
     handler: H,
     shutdown: Arc<Shutdown>,
     status: Arc<Status>,
     backoff: Backoff,
-    /// What was said last of a failure, and when.
-    mentioned: Option<(String, Instant)>,
-    /// The last connection never came to serve.
-    looping: bool,
+    /// The failures that were said since a connection served well, and when.
+    mentioned: Vec<(String, Instant)>,
+    /// Rations the warnings that the peer can provoke.
+    warnings: Sparing,
 }
 
 impl<H: Handler> Link<H> {
@@ -139,20 +143,20 @@ impl<H: Handler> Link<H> {
         status: Arc<Status>,
     ) -> Link<H> {
         Link {
-            name: config.name(),
+            steps: Arc::new(Steps::new(config.name())),
             config,
             handler,
             shutdown,
             status,
             backoff: Backoff::default(),
-            mentioned: None,
-            looping: false,
+            mentioned: Vec::new(),
+            warnings: Sparing::default(),
         }
     }
 
     /// Connects and serves, again and again, until the end is requested.
     pub fn run(mut self) {
-        log::info!("{}: connecting", self.name);
+        self.steps.step(format_args!("connecting"));
         while !self.shutdown.is_requested() {
             let lost = match self.connection() {
                 Ok(lost) => lost,
@@ -166,7 +170,6 @@ impl<H: Handler> Link<H> {
             if served.is_some_and(|time| time >= SERVED) {
                 self.backoff.reset();
             }
-            let served = served.is_some();
             let wait = match lost.is_lasting() {
                 true => self.backoff.next_lasting_wait(),
                 false => self.backoff.next_wait(),
@@ -192,29 +195,33 @@ impl<H: Handler> Link<H> {
         }
     }
 
-    /// At which level the steps of an attempt are said: when it goes round in a loop of the same
-    /// failure after being connected, they are no news.
-    fn level(&self) -> Level {
-        match self.looping {
-            true => Level::Debug,
-            false => Level::Info,
+    /// Says what happened, unless it was said a short while ago. When the link goes round in a loop
+    /// of the same failures after being connected, the steps in between are no news either.
+    fn mention(&mut self, lost: &Lost, wait: Duration, served: Option<Duration>) {
+        if served.is_some_and(|time| time >= STEADY) {
+            self.mentioned.clear();
         }
-    }
-
-    /// Says what happened, unless it is what was said a short while ago.
-    fn mention(&mut self, lost: &Lost, wait: Duration, served: bool) {
         let text = lost.to_string();
-        let is_known = self
-            .mentioned
-            .as_ref()
-            .is_some_and(|(said, when)| *said == text && !served && when.elapsed() < MENTION_AGAIN);
-        let (name, millis) = (&self.name, wait.as_millis());
-        self.looping = !served && !matches!(lost, Lost::Connect(..) | Lost::Resolve(_));
-        if is_known {
-            log::debug!("{name}: {text}; next try in {millis} ms");
-        } else {
-            log::warn!("{name}: {text}; next try in {millis} ms");
-            self.mentioned = Some((text, Instant::now()));
+        let before = self.mentioned.iter().position(|(said, _)| *said == text);
+        let before = before.map(|at| self.mentioned.remove(at));
+        if !matches!(lost, Lost::Connect(..) | Lost::Resolve(_)) {
+            self.steps.set_quiet(served.is_none() || before.is_some());
+        }
+        let millis = wait.as_millis();
+        let what = format_args!("{text}; next try in {millis} ms");
+        let when = match before {
+            Some((_, when)) if when.elapsed() < MENTION_AGAIN => {
+                self.steps.detail(what);
+                when
+            }
+            _ => {
+                self.steps.trouble(what);
+                Instant::now()
+            }
+        };
+        self.mentioned.push((text, when));
+        if self.mentioned.len() > MENTIONED {
+            self.mentioned.remove(0);
         }
     }
 
@@ -230,10 +237,10 @@ impl<H: Handler> Link<H> {
             Transport::Plain(_) => String::new(),
             Transport::Tls(session) => format!(", {}", session.agreed()),
         };
-        log::log!(self.level(), "{}: connected to {peer}{agreed}", self.name);
+        self.steps.step(format_args!("connected to {peer}{agreed}"));
         self.status.set(Phase::Opening);
 
-        let (queue, items) = Queue::new(self.name.clone(), Arc::clone(&transport));
+        let (queue, items) = Queue::new(Arc::clone(&self.steps), Arc::clone(&transport));
         let queue = Arc::new(queue);
         self.status.attach(&queue);
         queue.send(self.hello());
@@ -256,7 +263,8 @@ impl<H: Handler> Link<H> {
                 config: &self.config,
                 status: &self.status,
                 shutdown: &self.shutdown,
-                warnings: Sparing::default(),
+                warnings: &mut self.warnings,
+                unsaid: None,
             };
             let mut source = transport.reader(&queue);
             let lost = reader::read_on(&mut source, transport.socket(), &mut conversation);
@@ -292,7 +300,7 @@ impl<H: Handler> Link<H> {
             return Ok(Transport::Plain(socket));
         };
         self.status.reader.promise(tls::HANDSHAKE);
-        let client = tls.client(&self.name).map_err(Lost::Tls)?;
+        let client = tls.client(&self.steps).map_err(Lost::Tls)?;
         let session = Session::establish(socket, client).map_err(Lost::Tls)?;
         Ok(Transport::Tls(Box::new(session)))
     }
@@ -350,8 +358,9 @@ impl<H: Handler> Link<H> {
         let count = ended.lost_updates();
         if count > 0 {
             self.status.add_lost_updates(count);
-            let name = &self.name;
-            log::warn!("{name}: {count} messages that were answered with success are lost");
+            self.steps.trouble(format_args!(
+                "{count} messages that were answered with success are lost"
+            ));
         }
         match (lost, ended.error) {
             // Where the writer broke first, it knows why. To whom not even the hello could be

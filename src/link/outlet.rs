@@ -8,10 +8,12 @@
 //! replies the reader waits, before it reads more, until enough has left.
 
 use super::pulse::Pulse;
+use super::steps::Steps;
 use super::transport::Transport;
 use crate::ari::handler::Outlet;
 use crate::ari::reply::count_unwritten_updates;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,7 +56,7 @@ pub enum Item {
 /// The sending end, shared by everybody who has something to say on the connection.
 #[derive(Debug)]
 pub struct Queue {
-    name: String,
+    steps: Arc<Steps>,
     items: Sender<Item>,
     /// What the batches cost which are sent and not yet written.
     queued: AtomicUsize,
@@ -92,14 +94,14 @@ pub struct Rest {
 }
 
 impl Queue {
-    /// A queue for the connection of that name, and what its writer receives from.
+    /// A queue for a connection, and what its writer receives from.
     #[must_use]
-    pub fn new(name: String, transport: Arc<Transport>) -> (Queue, Receiver<Item>) {
+    pub fn new(steps: Arc<Steps>, transport: Arc<Transport>) -> (Queue, Receiver<Item>) {
         // The bound is kept by counting bytes. A channel bounded by entries would either hold
         // few batches of one message, or cost the memory of its slots from the start.
         let (items, received) = unbounded();
         let queue = Queue {
-            name,
+            steps,
             items,
             queued: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -116,6 +118,12 @@ impl Queue {
             }),
         };
         (queue, received)
+    }
+
+    /// What the log is told of the link.
+    #[must_use]
+    pub fn steps(&self) -> &Steps {
+        &self.steps
     }
 
     /// Tells the writer something beside lines.
@@ -274,8 +282,8 @@ impl Outlet for Queue {
         self.tell(Item::Lines(lines));
     }
 
-    fn name(&self) -> &str {
-        &self.name
+    fn note(&self, what: fmt::Arguments<'_>) {
+        self.steps.step(what);
     }
 }
 
@@ -290,7 +298,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let transport = Arc::new(Transport::Plain(Arc::new(socket)));
-        let (queue, items) = Queue::new("data".into(), transport);
+        let (queue, items) = Queue::new(Arc::new(Steps::new("data".into())), transport);
         assert!(queue.take().bytes.is_empty());
         (queue, items, listener.accept().unwrap().0)
     }

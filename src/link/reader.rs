@@ -4,7 +4,7 @@ use super::conversation::Conversation;
 use super::lost::Lost;
 use super::tls::Failure;
 use super::waiting::{LOOK_EVERY, Waiting};
-use crate::ari::handler::{Handler, Outlet};
+use crate::ari::handler::Handler;
 use crate::ari::line::{Line, LineBuffer};
 use crate::ari::text::Encoding;
 use crate::shown::ShownLine;
@@ -22,18 +22,27 @@ pub fn read_on<H: Handler>(
 ) -> Lost {
     let mut lines = LineBuffer::new();
     match open(source, socket, conversation, &mut lines) {
-        Ok(encoding) => serve(source, conversation, &mut lines, encoding),
+        Ok(encoding) => serve(source, socket, conversation, &mut lines, encoding),
         Err(lost) => lost,
     }
 }
 
 fn serve<H: Handler>(
     source: &mut impl Read,
+    socket: &TcpStream,
     conversation: &mut Conversation<'_, H>,
     lines: &mut LineBuffer,
     encoding: Encoding,
 ) -> Lost {
+    let mut patience = None;
     loop {
+        let tick = conversation.tick();
+        if patience != Some(tick) {
+            if let Err(error) = socket.set_read_timeout(tick) {
+                return broken(error);
+            }
+            patience = Some(tick);
+        }
         if let Err(lost) = conversation.serve(lines, encoding) {
             return lost;
         }
@@ -48,7 +57,7 @@ fn serve<H: Handler>(
             // By TLS, the end of a stream that the shutdown makes is an error.
             Err(_) if conversation.shutdown.is_requested() => return Lost::Stopping,
             Err(error) => match error.kind() {
-                // The pulse's own time-out, after which there is nothing to do.
+                // It was time for the pulse, or for the log, which the next turn sees to.
                 io::ErrorKind::Interrupted
                 | io::ErrorKind::WouldBlock
                 | io::ErrorKind::TimedOut => {}
@@ -75,16 +84,13 @@ fn open<H: Handler>(
                 // Where the alert is "unexpected message", its number is a line end.
                 Line::Complete(line) if line.starts_with(TLS_ALERT) => return Err(speaks_tls()),
                 Line::Complete(line) => match conversation.open(line)? {
-                    Ok(Some(encoding)) => {
-                        socket.set_read_timeout(pulse).map_err(broken)?;
-                        return Ok(encoding);
-                    }
+                    Ok(Some(encoding)) => return Ok(encoding),
                     Ok(None) => continue,
                     Err(what) => what,
                 },
                 Line::TooLong(head) => ShownLine(head).to_string(),
             };
-            waiting.strange_line(conversation.queue.name(), strange);
+            waiting.strange_line(conversation.queue.steps(), strange);
         }
         waiting.check()?;
         conversation.status.reader.beat();
@@ -100,7 +106,7 @@ fn open<H: Handler>(
                     return Err(speaks_tls());
                 }
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    waiting.silence(conversation.queue.name(), lines.pending());
+                    waiting.silence(conversation.queue.steps(), lines.pending());
                 }
                 // TLS without close_notify: whoever is that rude at this point refuses, too.
                 io::ErrorKind::UnexpectedEof => {

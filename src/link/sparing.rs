@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-/// So many warnings are said within each span of time.
+/// So many of a kind of warning are said within each span of time.
 const MOST: u32 = 10;
 const SPAN: Duration = Duration::from_secs(60);
 
 /// Rations one kind of warning.
 #[derive(Debug)]
 pub struct Sparing {
+    most: u32,
     since: Instant,
     count: u32,
 }
@@ -26,14 +27,21 @@ pub enum Verdict {
 
 impl Default for Sparing {
     fn default() -> Self {
-        Sparing {
-            since: Instant::now(),
-            count: 0,
-        }
+        Sparing::new(MOST)
     }
 }
 
 impl Sparing {
+    /// Has so many said within a minute.
+    #[must_use]
+    pub fn new(most: u32) -> Sparing {
+        Sparing {
+            most,
+            since: Instant::now(),
+            count: 0,
+        }
+    }
+
     /// Decides on one more warning.
     pub fn judge(&mut self) -> Verdict {
         self.judge_at(Instant::now())
@@ -41,7 +49,7 @@ impl Sparing {
 
     fn judge_at(&mut self, now: Instant) -> Verdict {
         if now.duration_since(self.since) >= SPAN {
-            let unsaid = self.count.saturating_sub(MOST);
+            let unsaid = self.count.saturating_sub(self.most);
             self.since = now;
             self.count = 1;
             return match unsaid {
@@ -50,9 +58,9 @@ impl Sparing {
             };
         }
         self.count = self.count.saturating_add(1);
-        match self.count {
-            ..=MOST => Verdict::Say,
-            _ => Verdict::Count,
+        match self.count <= self.most {
+            true => Verdict::Say,
+            false => Verdict::Count,
         }
     }
 }

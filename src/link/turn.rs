@@ -77,8 +77,7 @@ impl<B: Batch> Turn<'_, B> {
         let served = match request {
             Ok(Request::Close(params)) => return Err(close_request(params, None)),
             Ok(Request::Init(_)) => {
-                let what = format!("a second init: {} {}", call.method, Shown(call.id));
-                return Err(Lost::Protocol(what));
+                return Err(Lost::Protocol(format!("a second init: {}", call.method)));
             }
             Ok(request) => self.batch.serve(call, request, self.replies),
             Err(malformed) => Err(malformed),
@@ -86,9 +85,6 @@ impl<B: Batch> Turn<'_, B> {
         match served {
             Ok(()) if self.verbose => self.log(call, before),
             Ok(()) => {}
-            Err(_) if call.method == Method::Mpi || call.method == Method::Dpi => {
-                return Err(Lost::Protocol("a second init".into()));
-            }
             Err(malformed) => self.refuse(call, &malformed.to_string()),
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! host is gone. What sends something else is given up.
 
 use super::lost::Lost;
+use super::steps::Steps;
 use crate::shown::ShownLine;
 use std::time::{Duration, Instant};
 
@@ -40,15 +41,17 @@ impl Waiting {
     }
 
     /// A line came that is no request. The first is mentioned.
-    pub fn strange_line(&mut self, name: &str, what: String) {
+    pub fn strange_line(&mut self, steps: &Steps, what: String) {
         if self.strange.is_none() {
-            log::warn!("{name}: what came before the init is no request, skipped: {what}");
+            steps.trouble(format_args!(
+                "what came before the init is no request, skipped: {what}"
+            ));
             self.strange = Some((Instant::now(), what));
         }
     }
 
     /// Nothing came for a while; `pending` is what there is of a line that has not ended.
-    pub fn silence(&mut self, name: &str, pending: &[u8]) {
+    pub fn silence(&mut self, steps: &Steps, pending: &[u8]) {
         if self.since.elapsed() < LOOK_EVERY {
             return;
         }
@@ -61,7 +64,9 @@ impl Waiting {
             .is_none_or(|at| at.elapsed() >= MENTION_EVERY);
         if self.strange.is_none() && is_due {
             self.mentioned = Some(Instant::now());
-            log::info!("{name}: waiting for the init; the server may be starting");
+            steps.step(format_args!(
+                "waiting for the init; the server may be starting"
+            ));
         }
     }
 

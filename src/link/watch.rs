@@ -8,6 +8,7 @@
 use super::fate::{Fate, fate_of};
 use super::pulse::Pulse;
 use super::socket::UNACKNOWLEDGED;
+use super::steps::Steps;
 use socket2::SockRef;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -27,7 +28,7 @@ const UNANSWERED: u8 = 3;
 #[derive(Debug)]
 pub struct Watch<'a> {
     socket: &'a TcpStream,
-    name: &'a str,
+    steps: &'a Steps,
     /// Of the thread that watches.
     pulse: &'a Pulse,
     /// The timeout is lifted: the peer does not read.
@@ -35,12 +36,12 @@ pub struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Watches `socket`; `name` is the connection's in the log.
+    /// Watches `socket`.
     #[must_use]
-    pub fn new(socket: &'a TcpStream, name: &'a str, pulse: &'a Pulse) -> Watch<'a> {
+    pub fn new(socket: &'a TcpStream, steps: &'a Steps, pulse: &'a Pulse) -> Watch<'a> {
         Watch {
             socket,
-            name,
+            steps,
             pulse,
             lifted: false,
         }
@@ -53,10 +54,9 @@ impl<'a> Watch<'a> {
         match fate {
             Some(Fate::WindowShut(probes)) if probes < UNANSWERED => {
                 if !self.lifted {
-                    log::warn!(
-                        "{}: the Proxy has stopped reading; it is waited for",
-                        self.name
-                    );
+                    self.steps.trouble(format_args!(
+                        "the Proxy has stopped reading; it is waited for"
+                    ));
                     self.set(true);
                 }
             }
@@ -65,7 +65,7 @@ impl<'a> Watch<'a> {
             Some(Fate::Unacknowledged(repeated)) if repeated < UNANSWERED => {}
             Some(Fate::Settled) => {
                 if self.lifted {
-                    log::info!("{}: the Proxy reads again", self.name);
+                    self.steps.step(format_args!("the Proxy reads again"));
                     self.set(false);
                 }
             }
@@ -111,8 +111,8 @@ mod tests {
                 continue; // a machine without that family
             }
             let (mut socket, mut peer) = pair(address);
-            let pulse = Pulse::new(None);
-            let mut watch = Watch::new(&socket, "data", &pulse);
+            let (steps, pulse) = (Steps::new("data".into()), Pulse::new(None));
+            let mut watch = Watch::new(&socket, &steps, &pulse);
             assert!(watch.look());
             // Until nothing goes in any more: then the peer's window is shut, or about to be.
             socket.set_nonblocking(true).unwrap();

@@ -4,7 +4,6 @@ use super::outlet::{Item, Queue};
 use super::pulse::Pulse;
 use super::transport::{SLICES, Transport};
 use super::watch::{LOOK_AFTER, Watch};
-use crate::ari::handler::Outlet;
 use crate::ari::reply::{KEEPALIVE, count_unwritten_updates};
 use crate::shown::ShownLine;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -75,7 +74,7 @@ impl<'a> Writer<'a> {
             batches: Vec::with_capacity(SLICES),
             rest_updates: 0,
             scratch: Vec::new(),
-            watch: Watch::new(transport.socket(), queue.name(), pulse),
+            watch: Watch::new(transport.socket(), queue.steps(), pulse),
             look_at: None,
             pulse,
         }
@@ -232,7 +231,7 @@ impl<'a> Writer<'a> {
         if log::log_enabled!(log::Level::Trace) {
             for line in batch.split_inclusive(|&byte| byte == b'\n') {
                 let line = line.trim_ascii_end();
-                log::trace!("{} <- {}", self.queue.name(), ShownLine(line));
+                log::trace!("{} <- {}", self.queue.steps().name(), ShownLine(line));
             }
         }
     }
@@ -241,6 +240,7 @@ impl<'a> Writer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::steps::Steps;
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
 
@@ -249,7 +249,8 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let transport = Arc::new(Transport::Plain(Arc::new(socket)));
-        let (queue, items) = Queue::new("data".into(), Arc::clone(&transport));
+        let (queue, items) =
+            Queue::new(Arc::new(Steps::new("data".into())), Arc::clone(&transport));
         let pulse = Pulse::new(None);
         let due = Duration::from_nanos(1);
         let mut writer = Writer::new(&transport, &queue, items, due, &pulse);

@@ -1,6 +1,7 @@
 //! The same failure over and over: what the log says of it.
 
-use crate::stage::backstage;
+use crate::stage::{Stage, backstage};
+use crate::standin::{Init, Side};
 
 #[test]
 fn a_loop_of_the_same_failure_is_said_once() {
@@ -35,6 +36,42 @@ fn a_loop_of_the_same_failure_is_said_once() {
 }
 
 #[test]
+fn a_loop_of_short_service_is_said_once_and_that_it_ended_too() {
+    let (adapter, server) = backstage(&[]);
+    let flaps = 4;
+    let mut log = String::new();
+    for n in 0..=flaps {
+        let mut link = server.data.accept();
+        link.handshake(&Init::new(Side::Data));
+        link.send_line("1c|SUB|S|chat_room");
+        link.expect_matching("EOS", |line| line.contains("|EOS|"));
+        link.expect("1c|SUB|V");
+        if n == flaps {
+            adapter.wait_for_log(&["INFO", "data", "serving for 10 s now, ARI 1.9.1"]);
+            log = adapter.log();
+            break;
+        }
+        link.send_line(format!("{n}|DPI|"));
+        link.expect_closed();
+    }
+    let said = |what: &str| {
+        let lines = log.lines().filter(|line| line.contains(" data "));
+        lines.filter(|line| line.contains(what)).count()
+    };
+    // The ids differ, and the reason is the same.
+    assert_eq!(said("a second init"), 1, "{log}");
+    for step in [
+        "connected to",
+        "serving, ARI",
+        "subscribed by",
+        "room subscribed",
+    ] {
+        let count = said(step);
+        assert!((1..=2).contains(&count), "{count} {step}: {log}");
+    }
+}
+
+#[test]
 fn a_failure_that_changes_is_said_again() {
     let (adapter, mut server) = backstage(&[]);
     let mut link = server.data.accept();
@@ -48,7 +85,7 @@ fn a_failure_that_changes_is_said_again() {
 
 #[test]
 fn warnings_that_a_peer_provokes_are_rationed() {
-    let mut stage = crate::stage::Stage::new();
+    let mut stage = Stage::new();
     for n in 0..1000 {
         stage.metadata.link.send_line(format!("{n}|WHAT"));
     }

@@ -61,7 +61,9 @@ fn drive(
         }
         if !mentioned && began.elapsed() >= MENTION {
             let (link, seconds) = (&client.link, MENTION.as_secs());
-            log::warn!("{link}: TLS: no handshake within {seconds} s; does the peer speak TLS?");
+            link.trouble(format_args!(
+                "TLS: no handshake within {seconds} s; does the peer speak TLS?"
+            ));
             mentioned = true;
         }
         match connection.read_tls(&mut socket) {

@@ -13,6 +13,7 @@ mod words;
 pub use handshake::HANDSHAKE;
 pub use session::{Reader, Session};
 
+use super::steps::Steps;
 use crate::shown::Shown;
 use identity::Identity;
 use rustls::client::Resumption;
@@ -106,11 +107,11 @@ impl Tls {
         })
     }
 
-    /// What the next connection is to use. `link` names the link in the log.
+    /// What the next connection is to use. `link` is what the log is told of the link.
     ///
     /// # Errors
     /// [`Failure`], when what was read does not fit together.
-    pub fn client(&mut self, link: &str) -> Result<Client, Failure> {
+    pub fn client(&mut self, link: &Arc<Steps>) -> Result<Client, Failure> {
         let [said_of_trust, bad_trust, bad_identity] = &mut self.said;
         match Trust::read(&self.settings.ca) {
             Ok(trust) => {
@@ -127,12 +128,12 @@ impl Tls {
             Err(failure) => say_gone_bad(link, &failure, bad_identity),
         }
         if *said_of_trust != self.trust.origin() {
-            let level = match self.trust.is_makeshift() {
-                true => log::Level::Warn,
-                false => log::Level::Info,
-            };
             self.trust.origin().clone_into(said_of_trust);
-            log::log!(level, "{link}: TLS: trusting {said_of_trust}");
+            let what = format_args!("TLS: trusting {said_of_trust}");
+            match self.trust.is_makeshift() {
+                true => link.trouble(what),
+                false => drop(link.step(what)),
+            }
         }
         // What a connection learns of its peer is its own.
         let verifier = Arc::new(Verifier::new(&self.trust)?);
@@ -146,7 +147,7 @@ impl Tls {
         // Each connection verifies its peer by the files as they are then.
         config.resumption = Resumption::disabled();
         Ok(Client {
-            link: link.to_owned(),
+            link: Arc::clone(link),
             config: Arc::new(config),
             name: self.name.clone(),
             has_given: !self.trust.given().is_empty(),
@@ -157,9 +158,10 @@ impl Tls {
 }
 
 /// Says that a file cannot be used any more, unless that is known.
-fn say_gone_bad(link: &str, failure: &Failure, said: &mut String) {
+fn say_gone_bad(link: &Arc<Steps>, failure: &Failure, said: &mut String) {
     if *said != failure.what {
         failure.what.clone_into(said);
+        let link = link.name();
         log::error!("{link}: TLS: {failure}; what was read before is used on");
     }
 }
@@ -167,7 +169,7 @@ fn say_gone_bad(link: &str, failure: &Failure, said: &mut String) {
 /// What one connection uses.
 #[derive(Debug)]
 pub struct Client {
-    link: String,
+    link: Arc<Steps>,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     /// Whether certificates were given, by `--tls-ca`.
