@@ -155,12 +155,6 @@ impl LineBuffer {
         &self.buffer[self.start..self.end]
     }
 
-    /// Whether bytes of a line that has not ended yet are held.
-    #[must_use]
-    pub fn is_mid_line(&self) -> bool {
-        self.dropping || self.end > self.start
-    }
-
     /// How many bytes of memory the buffer takes.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -256,6 +250,6 @@ mod tests {
             while buffer.next_line().is_some() {}
         }
         assert_eq!(buffer.capacity(), READ_SIZE);
-        assert!(!buffer.is_mid_line());
+        assert!(buffer.pending().is_empty());
     }
 }

@@ -1,9 +1,8 @@
 //! The ARI line protocol as a Remote Adapter speaks it.
 //!
 //! Everything here is bytes in, bytes out: no socket, no thread, no clock, and no idea of what a
-//! chat is. The section numbers in the documentation are those of the protocol as the README
-//! summarises it: 2 lines and encodings, 3 opening, 4 keepalive, 5 close, 6 metadata, 7 data,
-//! 8 malformed lines.
+//! chat is. The documentation refers to the protocol's parts by number: 2 lines and encodings,
+//! 3 opening, 4 keepalive, 5 close, 6 metadata, 7 data, 8 malformed lines.
 
 pub mod handler;
 pub mod line;
@@ -21,17 +20,6 @@ pub enum Side {
     Metadata,
     /// The Proxy Data Adapter: subscriptions and their events (section 7).
     Data,
-}
-
-impl Side {
-    /// The other one.
-    #[must_use]
-    pub fn other(self) -> Side {
-        match self {
-            Side::Metadata => Side::Data,
-            Side::Data => Side::Metadata,
-        }
-    }
 }
 
 impl fmt::Display for Side {

@@ -148,19 +148,16 @@ pub fn put_hello(credentials: Option<(&str, &str)>, product: &str, out: &mut Vec
 /// Appends an `EOS` (section 7): the snapshot of `item` ends here. `millis` are those since the
 /// epoch, `subscription` is the id of the `SUB` request. Data connections are always smart-encoded.
 pub fn put_end_of_snapshot(millis: u64, item: &str, subscription: &[u8], out: &mut Vec<u8>) {
-    put_notification(millis, "EOS", item, subscription, out);
+    put_decimal(i64::try_from(millis).unwrap_or(i64::MAX), out);
+    put_notification("EOS", item, subscription, out);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends what every notification of an item starts with: time, method, item, subscription.
-pub fn put_notification(
-    millis: u64,
-    method: &str,
-    item: &str,
-    subscription: &[u8],
-    out: &mut Vec<u8>,
-) {
-    let _ = write!(out, "{millis}|{method}|S|"); // a Vec takes everything
+/// Appends what every notification of an item has after its time: method, item, subscription.
+pub fn put_notification(method: &str, item: &str, subscription: &[u8], out: &mut Vec<u8>) {
+    out.push(b'|');
+    out.extend_from_slice(method.as_bytes());
+    out.extend_from_slice(b"|S|");
     Encoding::Smart.put(Some(item), out);
     out.extend_from_slice(b"|S|");
     out.extend_from_slice(subscription);

@@ -73,7 +73,9 @@ impl handler::Batch for Batch<'_> {
         replies: &mut Vec<u8>,
     ) -> Result<(), Malformed> {
         let (Request::Subscribe { item } | Request::Unsubscribe { item }) = request else {
-            call.reply(replies).void();
+            // Nothing else comes here: the link serves it, or it is the other side's.
+            let refusal = call.reply(replies);
+            refusal.error(ErrorKind::Generic, "not a request of a data connection");
             return Ok(());
         };
         let item = item.decode().map_err(|e| Malformed::text("the item", e))?;

@@ -4,11 +4,12 @@ use super::ITEM;
 use super::room::{Audience, Body, Room, Tally, Unheard};
 use super::sessions::Sessions;
 use super::stamp::{self, Stamp};
+use super::update;
 use crate::ari::Side;
 use crate::ari::handler::{self, Call, Handler, Opened};
 use crate::ari::reply::{ErrorKind, Modes};
 use crate::ari::request::{Malformed, Method, Pairs, Request, Strings};
-use crate::ari::text::{self, Encoding, Text};
+use crate::ari::text::{self, Text};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,9 +21,6 @@ const HISTORY: i32 = 30;
 const PREFIX: &str = "CHAT|";
 /// The same as any encoder writes it.
 const ENCODED_PREFIX: &[u8] = b"CHAT%7C";
-
-/// What stands where an address or a name is not known.
-const UNKNOWN: &str = "unknown";
 
 /// What clients show their users when the adapter has forgotten them.
 const SESSION_LOST: &str = "Session lost! Please reload the browser page(s).";
@@ -145,7 +143,14 @@ impl handler::Batch for Batch<'_> {
             Request::GetItemData(items) | Request::GetUserItemData(items) => {
                 properties(call, items, replies)?;
             }
-            _ => answer(replies).void(),
+            Request::Assent => answer(replies).void(),
+            // These do not come here: the link serves them, or they are the other side's.
+            Request::Init(_)
+            | Request::Close(_)
+            | Request::Subscribe { .. }
+            | Request::Unsubscribe { .. } => {
+                answer(replies).error(ErrorKind::Generic, "not a request of a metadata connection");
+            }
         }
         Ok(())
     }
@@ -186,11 +191,9 @@ impl Batch<'_> {
             .into_iter()
             .flatten()
             .find(|name| !name.is_empty());
-        let mut label = b"|S|nick|S|".to_vec();
-        put_or_unknown(nick, &mut label);
-        label.extend_from_slice(b"|S|message|S|");
-        let mut address = Vec::new();
-        put_or_unknown(ip, &mut address);
+        let (mut address, mut label) = (Vec::new(), Vec::new());
+        update::put_ip(ip.as_deref(), &mut address);
+        update::put_label(nick.as_deref(), &mut label);
         self.sessions.open(id.as_bytes(), &address, &label);
         self.count_sessions();
         Ok(())
@@ -282,11 +285,6 @@ fn check(body: Body<'_>) -> Result<(), Malformed> {
 
 fn decode<'a>(text: Text<'a>, argument: &'static str) -> Result<Option<Cow<'a, str>>, Malformed> {
     text.decode().map_err(|e| Malformed::text(argument, e))
-}
-
-/// Encoded as data connections want it.
-fn put_or_unknown(text: Option<Cow<'_, str>>, out: &mut Vec<u8>) {
-    Encoding::Smart.put(Some(text.as_deref().unwrap_or(UNKNOWN)), out);
 }
 
 /// Answers a group or a schema: the names in it, separated by any number of spaces.

@@ -8,6 +8,7 @@ pub mod metadata;
 pub mod room;
 pub mod sessions;
 pub mod stamp;
+pub mod update;
 
 /// The one item there is.
 pub const ITEM: &str = "chat_room";

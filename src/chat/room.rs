@@ -7,10 +7,11 @@
 
 use super::sessions::Sender;
 use super::stamp::Stamp;
+use super::update;
 use crate::ari::handler::Outlet;
 use crate::ari::request::Malformed;
 use crate::ari::text;
-use crate::ari::{reply, text::Encoding};
+use crate::ari::text::Encoding;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,8 +37,8 @@ pub struct Tally {
 /// An open subscription of the room.
 pub struct Subscription {
     outlet: Arc<dyn Outlet>,
-    /// What stands between an update's time and its sender's address.
-    prefix: Vec<u8>,
+    /// What its updates have before the sender's address, but for the time.
+    opening: Vec<u8>,
     /// The same with the time of the present batch before it.
     head: Vec<u8>,
     /// Updates of the present batch, and the most that it may grow to.
@@ -60,16 +61,14 @@ impl Room {
     /// Opens a subscription of the item under the id of its `SUB`. What must have left before,
     /// and the `EOS`, are `lines`; they are queued before any update can be.
     pub fn subscribe(&self, outlet: &Arc<dyn Outlet>, id: &[u8], lines: Vec<u8>) {
-        let mut prefix = Vec::new();
-        reply::put_notification(0, "UD3", super::ITEM, id, &mut prefix);
-        prefix.remove(0); // the time is each update's own
-        prefix.extend_from_slice(b"|B|0|S|IP|S|");
+        let mut opening = Vec::new();
+        update::put_opening(id, &mut opening);
         let mut open = self.lock();
         open.retain(|subscription| !subscription.is_of(outlet));
         outlet.send(lines);
         open.push(Subscription {
             outlet: Arc::clone(outlet),
-            prefix,
+            opening,
             head: Vec::new(),
             staged: Vec::new(),
             limit: 0,
@@ -100,7 +99,7 @@ impl Room {
             if subscription.limit > 0 {
                 subscription.head.clear();
                 subscription.head.extend_from_slice(stamp.millis());
-                subscription.head.extend_from_slice(&subscription.prefix);
+                subscription.head.extend_from_slice(&subscription.opening);
                 subscription.staged = subscription.outlet.buffer();
             }
         }
@@ -131,7 +130,7 @@ impl Subscription {
         let start = self.staged.len();
         let out = &mut self.staged;
         // The common case is known to the byte, and then nothing below has to grow the buffer.
-        let fixed = self.head.len() + sender.ip.len() + sender.label.len() + stamp.tail().len();
+        let fixed = self.head.len() + sender.ip.len() + sender.label.len() + stamp.closing().len();
         out.reserve(fixed + body.len());
         out.extend_from_slice(&self.head);
         out.extend_from_slice(sender.ip);
@@ -143,7 +142,7 @@ impl Subscription {
             })?,
             Body::Decoded(text) => Encoding::Smart.put(Some(text), out),
         }
-        out.extend_from_slice(stamp.tail());
+        out.extend_from_slice(stamp.closing());
         if out.len() <= self.limit {
             return Ok(Ok(()));
         }

@@ -3,6 +3,8 @@
 //! The local time costs a look into the time zone's rules, so it is kept for as long as the
 //! second lasts; a batch of messages shares one stamp.
 
+use super::update;
+use crate::ari::reply::put_decimal;
 use jiff::{Timestamp, tz::TimeZone};
 use std::time::SystemTime;
 
@@ -13,7 +15,7 @@ pub struct Stamp {
     second: u64,
     time: [u8; 8],
     millis: Vec<u8>,
-    tail: Vec<u8>,
+    closing: Vec<u8>,
 }
 
 impl Stamp {
@@ -25,31 +27,27 @@ impl Stamp {
             second: u64::MAX,
             time: *b"00:00:00",
             millis: Vec::with_capacity(20),
-            tail: Vec::with_capacity(64),
+            closing: Vec::with_capacity(64),
         }
     }
 
     /// Takes `millis`, those since the epoch, as the present.
     pub fn set(&mut self, millis: u64) {
         self.millis.clear();
-        crate::ari::reply::put_decimal(i64::try_from(millis).unwrap_or(i64::MAX), &mut self.millis);
+        put_decimal(i64::try_from(millis).unwrap_or(i64::MAX), &mut self.millis);
         let second = millis / 1000;
         if second != self.second {
             self.second = second;
             self.time = self.local_time(second);
         }
-        self.tail.clear();
-        self.tail.extend_from_slice(b"|S|timestamp|S|");
-        self.tail.extend_from_slice(&self.time);
-        self.tail.extend_from_slice(b"|S|raw_timestamp|S|");
-        self.tail.extend_from_slice(&self.millis);
-        self.tail.extend_from_slice(b"\r\n");
+        self.closing.clear();
+        update::put_closing(&self.time, &self.millis, &mut self.closing);
     }
 
-    /// How an update ends: the local time and the milliseconds, as fields, and the line's end.
+    /// How an update of this moment ends.
     #[must_use]
-    pub fn tail(&self) -> &[u8] {
-        &self.tail
+    pub fn closing(&self) -> &[u8] {
+        &self.closing
     }
 
     fn local_time(&self, second: u64) -> [u8; 8] {

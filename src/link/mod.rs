@@ -359,7 +359,7 @@ impl<H: Handler> Link<H> {
         if count > 0 {
             self.status.add_lost_updates(count);
             self.steps.trouble(format_args!(
-                "{count} messages that were answered with success are lost"
+                "at least {count} messages that were answered with success are lost"
             ));
         }
         match (lost, ended.error) {

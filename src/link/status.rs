@@ -40,7 +40,7 @@ pub struct Status {
     phase: Mutex<(Phase, Instant)>,
     /// What the present connection has to write.
     queue: Mutex<Weak<Queue>>,
-    /// Connections that served, beyond the first.
+    /// Connections that came to serve.
     served: AtomicU64,
     /// Updates that were answered with success and could not be written.
     lost_updates: AtomicU64,
