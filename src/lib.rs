@@ -21,6 +21,7 @@ pub mod logging;
 pub mod secret;
 pub mod service;
 pub mod shown;
+mod stderr;
 pub mod system;
 
 use ari::Side;

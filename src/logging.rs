@@ -1,10 +1,11 @@
 //! The log: to stderr, one event a line, in the form that its reader wants.
 
 use crate::shown::Shown;
-use env_logger::Builder;
+use crate::stderr::Patient;
+use env_logger::{Builder, Target, WriteStyle};
 use log::{Level, LevelFilter};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -23,7 +24,14 @@ pub fn start(level: Option<LevelFilter>) {
     if is_wish && is_filter(&wished) {
         builder.parse_filters(&wished);
     }
-    if is_journal() {
+    let is_journal = is_journal();
+    builder.write_style(match is_terminal() && !is_journal {
+        true => WriteStyle::Always,
+        false => WriteStyle::Never,
+    });
+    let prefix = if is_journal { "<4>" } else { "" };
+    builder.target(Target::Pipe(Box::new(Patient::new(io::stderr(), prefix))));
+    if is_journal {
         builder.format(|out, record| {
             let priority = priority(record.level());
             writeln!(out, "<{priority}>{}", record.args())
@@ -54,6 +62,13 @@ fn is_filter(wished: &str) -> bool {
     levels.all(|level| level.is_ok())
 }
 
+/// Whether colours are wanted: by a terminal, and by its user (`NO_COLOR`).
+fn is_terminal() -> bool {
+    let is_set = |name, value: &str| std::env::var_os(name).is_some_and(|v| v == value);
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !no_colour && !is_set("TERM", "dumb")
+}
+
 /// As syslog numbers them.
 fn priority(level: Level) -> u8 {
     match level {
@@ -70,7 +85,7 @@ fn is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;
     };
-    let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+    let stderr = io::stderr().as_fd().try_clone_to_owned();
     let metadata = stderr.and_then(|stderr| File::from(stderr).metadata());
     metadata.is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
 }

@@ -6,9 +6,6 @@ use chat_adapter::system::{Signals, Wish};
 use chat_adapter::{Adapter, Config, StartError, link, logging};
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
@@ -58,24 +55,12 @@ fn run(config: &Config) -> Result<ExitCode, StartError> {
     }
     manager.stopping();
     adapter.request_stop();
-    say(|| log::info!("ending: what was answered is written out first"));
+    log::info!("ending: what was answered is written out first");
     match adapter.stop(link::DRAIN) {
-        true => say(|| log::info!("ended")),
-        false => say(|| log::warn!("ended with messages unwritten: a Proxy did not take them")),
+        true => log::info!("ended"),
+        false => log::warn!("ended with messages unwritten: a Proxy did not take them"),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Logs, unless the log's reader keeps it waiting: nobody is to wait for that at the end.
-fn say(what: impl FnOnce() + Send + 'static) {
-    let (said, heard) = mpsc::channel();
-    let saying = thread::Builder::new().spawn(move || {
-        what();
-        said.send(())
-    });
-    if saying.is_ok() {
-        let _ = heard.recv_timeout(Duration::from_millis(200));
-    }
 }
 
 fn reload(adapter: &Adapter) {

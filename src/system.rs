@@ -45,7 +45,7 @@ impl Signals {
         for (signal, wish) in WISHES {
             if wish == Wish::End {
                 // In this order: the second of them ends the process on the spot, whatever its
-                // threads wait for, be it the log.
+                // threads wait for.
                 flag::register_conditional_shutdown(signal, 0, Arc::clone(&ending))?;
                 flag::register(signal, Arc::clone(&ending))?;
             }

@@ -299,8 +299,9 @@ impl<H: Handler> Link<H> {
         let Some(tls) = &mut self.config.tls else {
             return Ok(Transport::Plain(socket));
         };
-        self.status.reader.promise(tls::HANDSHAKE);
+        self.status.reader.beat();
         let client = tls.client(&self.steps).map_err(Lost::Tls)?;
+        self.status.reader.promise(tls::HANDSHAKE);
         let session = Session::establish(socket, client).map_err(Lost::Tls)?;
         Ok(Transport::Tls(Box::new(session)))
     }

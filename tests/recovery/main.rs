@@ -6,6 +6,7 @@ mod stage;
 #[path = "../standin/mod.rs"]
 mod standin;
 
+mod deaf;
 mod leaks;
 mod long_lines;
 mod loops;

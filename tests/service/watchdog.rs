@@ -1,57 +1,74 @@
 //! The watchdog is pinged while all threads live, and not when one is stuck.
 //!
-//! A thread is made to get stuck by a log that nobody reads: at `trace` each request is logged by the thread that reads
-//! it, until the pipe is full. The main thread, which pings, logs nothing of that, and would go on if it did not ask.
+//! A thread is made to get stuck by a certificate file that turns into a pipe: the link that reads it again for its next
+//! connection waits for somebody to write. The main thread, which pings, would go on if it did not ask.
 
 use crate::manager::Manager;
-use crate::standin::{Server, Session};
-use std::io::Read;
-use std::process::{Child, Stdio};
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 const WATCHDOG: Duration = Duration::from_secs(1);
 
-/// More log than a pipe takes.
-const REQUESTS: usize = 64;
-const LONG_NAME: usize = 4000;
+/// A directory that goes with the test.
+struct Directory(PathBuf);
 
-/// Kills the child when a test fails.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // Both fail only for a child that has ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+impl Directory {
+    fn new() -> Directory {
+        let name = format!("watchdog-{}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).expect("a directory for this test");
+        Directory(path)
     }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn certificate() -> String {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(vec!["localhost".into()]).expect("a name");
+    params.self_signed(&key).expect("a certificate").pem()
 }
 
 #[test]
 fn a_stuck_thread_stops_the_pings() {
     let manager = Manager::new();
-    let server = Server::start();
-    let child = std::process::Command::new(crate::binary())
-        .args(server.arguments())
-        .args(["--log", "trace"])
+    let directory = Directory::new();
+    let [file, pipe, fresh] = ["ca.pem", "pipe", "fresh"].map(|name| directory.0.join(name));
+    fs::write(&file, certificate()).expect("a certificate file");
+    // Whoever connects here is heard and never answered: he shakes hands for a while and comes again.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener
+        .local_addr()
+        .expect("its number")
+        .port()
+        .to_string();
+    let adapter = crate::command()
+        .args(["--host", "127.0.0.1", "--tls", "--tls-ca"])
+        .arg(&file)
+        .args(["--metadata_rrport", &port, "--data_rrport", &port])
         .env("NOTIFY_SOCKET", manager.address())
         .env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string())
-        .env_remove("WATCHDOG_PID")
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the adapter");
-    let mut child = Killed(child);
-    let (mut metadata, _data) = server.meet();
-    metadata.open(&Session::new("S1", "192.0.2.7", "Browser"));
+        .start();
+    let both = [(); 2].map(|()| listener.accept().expect("a connection"));
     let is_ping = |text: &str| text.contains("WATCHDOG=1");
     for _ in 0..3 {
         manager.wait_for(is_ping);
     }
 
-    for _ in 0..REQUESTS {
-        metadata.send_say("no such session", &"x".repeat(LONG_NAME));
-    }
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("the mkfifo command").success());
+    fs::hard_link(&pipe, &fresh).expect("a second name");
+    fs::rename(&fresh, &file).expect("the pipe in place of the file");
+    drop(both);
+    drop(listener.accept().expect("another try"));
     // What systemd does: it waits for so long, and then ends the service.
     let start = Instant::now();
     let mut last = start;
@@ -65,19 +82,17 @@ fn a_stuck_thread_stops_the_pings() {
             "the watchdog is pinged on while a thread is stuck"
         );
     }
+    adapter.wait_for_log(&["a thread is stuck"]);
 
-    // Read at last, the log frees the thread.
-    let mut log = child.0.stderr.take().expect("stderr is a pipe");
-    let log = thread::spawn(move || {
-        let mut text = String::new();
-        log.read_to_string(&mut text).map(|_| text)
+    // A writer that comes at last frees whoever waits for one.
+    fs::write(&fresh, certificate()).expect("a new certificate file");
+    fs::rename(&fresh, &file).expect("the file in place of the pipe");
+    let freeing = thread::spawn(move || {
+        let writer = fs::OpenOptions::new().write(true).open(&pipe);
+        drop(writer.expect("somebody who reads"));
     });
     manager.wait_for(is_ping);
-    let kill = std::process::Command::new("kill")
-        .args(["-s", "TERM", &child.0.id().to_string()])
-        .status();
-    assert!(kill.expect("the kill command").success());
-    let log = log.join().expect("a reader").expect("a log in UTF-8");
-    assert!(log.contains("a thread is stuck"), "{log}");
-    assert_eq!(child.0.wait().expect("its status").code(), Some(0));
+    freeing.join().expect("a writer");
+    adapter.signal("TERM");
+    assert_eq!(adapter.wait().code(), 0);
 }

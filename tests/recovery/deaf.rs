@@ -1,0 +1,75 @@
+//! A log that nobody reads: the chat goes on.
+
+use crate::stage::SESSION;
+use crate::standin::{Server, Session};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+
+/// Kills the child when a test fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Both fail only for a child that has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_keeps_nobody_waiting() {
+    let server = Server::start();
+    let child = Command::new(env!("CARGO_BIN_EXE_chat-adapter"))
+        .args(server.arguments())
+        .args(["--log", "trace"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the adapter");
+    let mut child = Killed(child);
+    let (mut metadata, mut data) = server.meet();
+    metadata.open(&Session::new(SESSION, "192.0.2.7", "Browser"));
+    data.subscribe("chat_room");
+    // Several times what a pipe takes.
+    let long = "x".repeat(2000);
+    for n in 0..200 {
+        let text = format!("{n} {long}");
+        metadata.say(SESSION, &text).expect("success");
+        assert_eq!(data.chat().message, text);
+    }
+    // Read again, the log goes on, and says what is missing.
+    let mut log = child.0.stderr.take().expect("a pipe");
+    let mut some = vec![0; 1 << 20];
+    let _ = log.read(&mut some).expect("a log");
+    metadata.say(SESSION, "again").expect("success");
+    let kill = Command::new("kill").arg(child.0.id().to_string()).status();
+    assert!(kill.expect("the kill command").success());
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).expect("the rest of the log");
+    assert!(
+        rest.contains("lines are missing here: the log was not read"),
+        "{rest}"
+    );
+    assert!(rest.contains("CHAT%7Cagain"), "{rest}");
+    assert_eq!(child.0.wait().expect("its status").code(), Some(0));
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
+    let server = Server::start();
+    let child = Command::new(env!("CARGO_BIN_EXE_chat-adapter"))
+        .args(server.arguments())
+        .args(["--log", "trace"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the adapter");
+    let mut child = Killed(child);
+    let (mut metadata, _data) = server.meet();
+    for _ in 0..200 {
+        metadata.send_say("no such session", &"x".repeat(2000));
+    }
+    let kill = Command::new("kill").arg(child.0.id().to_string()).status();
+    assert!(kill.expect("the kill command").success());
+    assert_eq!(child.0.wait().expect("its status").code(), Some(0));
+}
