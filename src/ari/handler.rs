@@ -6,7 +6,7 @@
 use super::Side;
 use super::reply::Reply;
 use super::request::{Malformed, Method, Request};
-use super::text::Encoding;
+use super::text::{Encoding, Text};
 use super::version::Version;
 use std::fmt;
 use std::sync::Arc;
@@ -80,6 +80,21 @@ pub trait Batch {
         request: Request<'_>,
         replies: &mut Vec<u8>,
     ) -> Result<(), Malformed>;
+
+    /// The same for [`Request::NotifyUserMessage`], which nearly every request is.
+    ///
+    /// # Errors
+    /// As [`serve`](Batch::serve).
+    fn message(
+        &mut self,
+        call: Call<'_>,
+        session: Text<'_>,
+        message: Text<'_>,
+        replies: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let request = Request::NotifyUserMessage { session, message };
+        self.serve(call, request, replies)
+    }
 
     /// Everything served so far takes effect: what it sent to other connections is on its way.
     /// Call it before the replies leave, before anything that may block, and at the end.

@@ -215,6 +215,46 @@ impl<'a> Args<'a> {
     }
 }
 
+/// A user's message (`NUM`), which nearly every line is, taken apart in one go.
+#[derive(Clone, Copy, Debug)]
+pub struct QuickMessage<'a> {
+    /// The request id.
+    pub id: &'a [u8],
+    /// The sender's session.
+    pub session: Text<'a>,
+    /// What was sent.
+    pub message: Text<'a>,
+}
+
+impl<'a> QuickMessage<'a> {
+    /// What [`Request::parse`] would find, or `None` when it takes that to tell.
+    #[inline]
+    #[must_use]
+    pub fn of(line: &'a [u8]) -> Option<QuickMessage<'a>> {
+        let (id, rest) = line.split_at(find_bar(line)?);
+        let rest = rest.strip_prefix(b"|NUM|S|")?;
+        let rest = match rest {
+            [b'#', b'|', rest @ ..] => rest,
+            _ => {
+                let (user, rest) = rest.split_at(find_bar(rest)?);
+                Text(user).plain()?;
+                &rest[1..]
+            }
+        };
+        let rest = rest.strip_prefix(b"S|")?;
+        let (session, rest) = rest.split_at(find_bar(rest)?);
+        let message = rest.strip_prefix(b"|S|")?;
+        // Whatever follows is for the general way, a token too few or too many included.
+        memchr::memchr(b'|', message)
+            .is_none()
+            .then_some(QuickMessage {
+                id,
+                session: Text(session),
+                message: Text(message),
+            })
+    }
+}
+
 /// Where the next bar stands.
 ///
 /// Tokens are short, but for a message. Eight bytes at a time are faster there than a call into
@@ -517,6 +557,7 @@ impl<'a> Iterator for Strings<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parse(line: &str) -> Result<Request<'_>, Malformed> {
         let head = Head::of(line.as_bytes()).unwrap();
@@ -651,6 +692,46 @@ mod tests {
         ];
         for (line, message) in cases {
             assert_eq!(fault(line), message, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_way_finds_what_the_other_does(
+            start in prop::sample::select(vec!["1c|NUM|S|u|S|S1|S|x", "1c|NUM|S|#|S|S1|S|x", ""]),
+            end in prop::collection::vec(prop::sample::select(vec![
+                "|", "S", "|S|", "NUM", "1c|NUM|S|", "#", "$", "%", "%7C", "+", "\r", "é", "\u{7f}",
+            ]), 0..12),
+            cut in 0..30usize,
+        ) {
+            let line = [&start.as_bytes()[..start.len().min(cut)], end.concat().as_bytes()].concat();
+            if let Some(quick) = QuickMessage::of(&line) {
+                let head = Head::of(&line).unwrap();
+                let request = Request::parse(Method::named(head.method).unwrap(), head.args);
+                let Ok(Request::NotifyUserMessage { session, message }) = request else {
+                    panic!("{request:?}");
+                };
+                let found = (quick.id, quick.session, quick.message);
+                prop_assert_eq!(found, (head.id, session, message));
+            }
+        }
+    }
+
+    #[test]
+    fn ordinary_messages_go_the_quick_way() {
+        for user in ["#", "$", "jane", "a.b@c"] {
+            let line = format!("10c|NUM|S|{user}|S|S8f3da29cfc463220T5454537|S|CHAT%7Cö %25");
+            assert!(
+                QuickMessage::of(line.as_bytes()).is_some() == (user != "$"),
+                "{line}"
+            );
+        }
+        for line in [
+            "1|NUM|S|u|S|S1|S|x|V",
+            "1|NUM|S|%|S|S1|S|x",
+            "1|NUS|S|u|S|S1|S|x",
+        ] {
+            assert!(QuickMessage::of(line.as_bytes()).is_none(), "{line}");
         }
     }
 }

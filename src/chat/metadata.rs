@@ -155,6 +155,42 @@ impl handler::Batch for Batch<'_> {
         Ok(())
     }
 
+    fn message(
+        &mut self,
+        call: Call<'_>,
+        session: Text<'_>,
+        message: Text<'_>,
+        replies: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let refusal = match message.0.strip_prefix(ENCODED_PREFIX) {
+            Some(b"") => Some("The message is empty"),
+            Some(part) => self.relay(session, Body::Encoded(part))?,
+            None => match decode(message, "the message")?.as_deref() {
+                None => Some("The message is null"),
+                Some(text) => match text.strip_prefix(PREFIX) {
+                    None => Some("The message does not start with CHAT|"),
+                    Some("") => Some("The message is empty"),
+                    Some(text) => self.relay(session, Body::Decoded(text))?,
+                },
+            },
+        };
+        match refusal {
+            None => {
+                self.relayed += 1;
+                // Nearly every reply there is, so in as few steps as can be.
+                replies.extend_from_slice(call.id);
+                replies.extend_from_slice(b"|NUM|V\r\n");
+            }
+            Some(why) => {
+                // Why the message is refused does not excuse a session id that cannot be read.
+                decode(session, "the session id")?;
+                self.refused += 1;
+                call.reply(replies).error(ErrorKind::Notification, why);
+            }
+        }
+        Ok(())
+    }
+
     fn commit(&mut self) {
         self.audience = None;
         Tally::add(&self.room.tally.relayed, &mut self.relayed);
@@ -202,42 +238,6 @@ impl Batch<'_> {
     fn count_sessions(&self) {
         let count = self.sessions.len();
         self.room.tally.sessions.store(count, Ordering::Relaxed);
-    }
-
-    fn message(
-        &mut self,
-        call: Call<'_>,
-        session: Text<'_>,
-        message: Text<'_>,
-        replies: &mut Vec<u8>,
-    ) -> Result<(), Malformed> {
-        let refusal = match message.0.strip_prefix(ENCODED_PREFIX) {
-            Some(b"") => Some("The message is empty"),
-            Some(part) => self.relay(session, Body::Encoded(part))?,
-            None => match decode(message, "the message")?.as_deref() {
-                None => Some("The message is null"),
-                Some(text) => match text.strip_prefix(PREFIX) {
-                    None => Some("The message does not start with CHAT|"),
-                    Some("") => Some("The message is empty"),
-                    Some(text) => self.relay(session, Body::Decoded(text))?,
-                },
-            },
-        };
-        match refusal {
-            None => {
-                self.relayed += 1;
-                // Nearly every reply there is, so in as few steps as can be.
-                replies.extend_from_slice(call.id);
-                replies.extend_from_slice(b"|NUM|V\r\n");
-            }
-            Some(why) => {
-                // Why the message is refused does not excuse a session id that cannot be read.
-                decode(session, "the session id")?;
-                self.refused += 1;
-                call.reply(replies).error(ErrorKind::Notification, why);
-            }
-        }
-        Ok(())
     }
 
     /// Relays what a session says; gives the reason when it must be refused.

@@ -7,7 +7,7 @@ use crate::ari::Side;
 use crate::ari::handler::{Batch, Call};
 use crate::ari::line::{Line, MAX_LINE};
 use crate::ari::reply::ErrorKind;
-use crate::ari::request::{Head, Malformed, Method, Request};
+use crate::ari::request::{Head, Malformed, Method, QuickMessage, Request};
 use crate::ari::text::Encoding;
 use crate::shown::{Shown, ShownLine};
 use std::fmt;
@@ -45,6 +45,14 @@ impl<B: Batch> Turn<'_, B> {
             self.batch.commit();
             log::trace!("{} -> {}", self.name, ShownLine(line));
         }
+        if !self.verbose
+            && !too_long
+            && self.side == Side::Metadata
+            && let Some(quick) = QuickMessage::of(line)
+        {
+            self.message(quick);
+            return Ok(());
+        }
         let Some(head) = Head::of(line) else {
             if !line.trim_ascii().is_empty() {
                 self.skip("a line without method", line);
@@ -66,6 +74,23 @@ impl<B: Batch> Turn<'_, B> {
             return Ok(());
         }
         self.request(call, Request::parse(method, head.args))
+    }
+
+    #[inline]
+    fn message(&mut self, quick: QuickMessage<'_>) {
+        let QuickMessage {
+            id,
+            session,
+            message,
+        } = quick;
+        let call = Call {
+            id,
+            method: Method::Num,
+            encoding: self.encoding,
+        };
+        if let Err(malformed) = self.batch.message(call, session, message, self.replies) {
+            self.refuse(call, &malformed.to_string());
+        }
     }
 
     fn request<'r>(
