@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 pub enum Lost {
     /// The adapter itself is ending.
     Stopping,
+    /// A session of TLS 1.2 has encrypted as much as it may.
+    Spent,
     /// The host's name has no address.
     Resolve(io::Error),
     /// No address could be connected to; this is what the last one said.
@@ -92,6 +94,10 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Lost::Stopping => f.write_str("shutting down"),
+            Lost::Spent => f.write_str(
+                "ended: this session of TLS 1.2 has encrypted as much as is safe (TLS 1.3 has no \
+                 such limit)",
+            ),
             Lost::Resolve(error) => write!(f, "the host's name cannot be resolved: {error}"),
             Lost::Connect(address, error) => write!(f, "cannot connect to {address}: {error}"),
             Lost::Tls(failure) => write!(f, "TLS: {failure}"),

@@ -5,6 +5,7 @@
 
 pub mod backoff;
 mod conversation;
+mod farewell;
 mod fate;
 pub mod lost;
 mod opening;
@@ -30,13 +31,13 @@ use crate::secret::Secret;
 use backoff::{Backoff, SERVED};
 use conversation::Conversation;
 use crossbeam_channel::{RecvTimeoutError, bounded};
+use farewell::{LINGER, farewell};
 use lost::Lost;
 use outlet::{Item, Queue};
 pub use outlet::{QUEUE_LIMIT, REPLY_LIMIT};
 use shutdown::Shutdown;
 use sparing::Sparing;
 use status::{Phase, Status};
-use std::io::{ErrorKind, Read};
 use std::net;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -64,12 +65,6 @@ const WRITE_OUT: Duration = Duration::from_secs(4);
 
 /// How long it may take to learn that a peer did not want to hear the hello.
 const UNHEARD: Duration = Duration::from_millis(200);
-
-/// A peer that was told why it is left has this long to read it.
-const LINGER: Duration = Duration::from_millis(700);
-
-/// How long to leave a peer that is being lingered for before looking again.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// User and password for a Proxy that demands them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -315,42 +310,16 @@ impl<H: Handler> Link<H> {
         hello
     }
 
-    /// Ends the stream, and lets the peer read to its end: a socket that is closed with bytes
-    /// unread makes TCP take back what the peer has not read yet.
+    /// Ends the stream, unless the peer has gone already.
     fn last_words(&self, transport: &Transport, queue: &Queue, lost: &Lost, ended_at: Instant) {
-        if queue.is_closed() || transport.finish().is_err() || matches!(lost, Lost::Closed) {
+        if queue.is_closed() {
             return;
         }
-        let mut socket = &**transport.socket();
-        let mut until = Instant::now() + LINGER;
-        let last = match lost {
-            Lost::Stopping => ended_at + WRITE_OUT + LINGER,
-            _ => until,
-        };
-        let mut rest = vec![0; 64 << 10];
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                // A peer that goes on asking reads its replies late.
-                if Instant::now() >= last || watch::has_arrived(socket) {
-                    return;
-                }
-                until += LINGER / 4;
-                continue;
-            }
-            if socket.set_read_timeout(Some(left)).is_err() {
-                return;
-            }
-            match socket.read(&mut rest) {
-                Ok(1..) => {}
-                // After a shutdown reads do not wait: this may be the peer's end or a pause. An
-                // address is what a connection loses with its end.
-                Ok(0) if matches!(lost, Lost::Stopping) && socket.peer_addr().is_ok() => {
-                    thread::sleep(PAUSE)
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                _ => return,
-            }
+        let deaf = matches!(lost, Lost::Stopping | Lost::Spent);
+        if !farewell(transport, deaf, ended_at + WRITE_OUT + LINGER) && deaf {
+            self.steps.trouble(format_args!(
+                "the Proxy did not take all that was written in time"
+            ));
         }
     }
 

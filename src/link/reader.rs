@@ -2,7 +2,7 @@
 
 use super::conversation::Conversation;
 use super::lost::Lost;
-use super::tls::Failure;
+use super::tls::{Failure, Spent};
 use super::waiting::{LOOK_EVERY, Waiting};
 use crate::ari::handler::Handler;
 use crate::ari::line::{Line, LineBuffer};
@@ -61,6 +61,9 @@ fn serve<H: Handler>(
                 io::ErrorKind::Interrupted
                 | io::ErrorKind::WouldBlock
                 | io::ErrorKind::TimedOut => {}
+                _ if error.get_ref().is_some_and(|error| error.is::<Spent>()) => {
+                    return Lost::Spent;
+                }
                 _ => return broken(error),
             },
         }

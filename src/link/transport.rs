@@ -8,7 +8,7 @@ use super::tls::Session;
 use super::watch::{LOOK_WHEN_KEPT, Watch};
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -113,13 +113,13 @@ impl Transport {
         })
     }
 
-    /// Says the last word: nothing more will be written.
+    /// Says the last word, if there is one in the session: nothing more will be written.
     ///
     /// # Errors
     /// The system's; the connection was broken already then.
-    pub fn finish(&self) -> io::Result<()> {
+    pub fn say_last_word(&self) -> io::Result<()> {
         match self {
-            Transport::Plain(socket) => socket.shutdown(Shutdown::Write),
+            Transport::Plain(_) => Ok(()),
             Transport::Tls(session) => session.finish(),
         }
     }

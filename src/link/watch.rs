@@ -85,12 +85,6 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Whether the peer's system has all that was sent, as far as this one tells.
-#[must_use]
-pub fn has_arrived(socket: &TcpStream) -> bool {
-    fate_of(socket).is_none_or(|fate| fate == Fate::Settled)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

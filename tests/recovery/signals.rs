@@ -1,7 +1,9 @@
 //! Signals: ending in order, ending at once, telling the state, not ending.
 
+use crate::slow;
 use crate::stage::{AGENT, IP, SESSION, Stage, backstage};
 use crate::standin::{End, Session};
+use std::io::{Read, Write};
 
 #[test]
 fn each_of_the_two_signals_ends_it_and_both_connections_properly() {
@@ -125,6 +127,32 @@ fn every_success_that_was_written_is_heard_though_messages_go_on_coming() {
         let heard = heard.iter().filter(|line| line.contains("|UD3|")).count();
         assert_eq!(successes, heard);
     });
+    assert_eq!(adapter.wait().code(), 0);
+}
+
+#[test]
+fn every_success_is_heard_though_the_data_proxy_says_something_before_it_reads() {
+    let (adapter, mut metadata, mut data) = slow::meet_a_small_one();
+    metadata.open(&Session::new(SESSION, IP, AGENT));
+    // Too much for the Proxy's system as long as nobody reads, and not too much for this one.
+    let long = "x".repeat(500);
+    for n in 0..30 {
+        metadata.say(SESSION, &format!("{n} {long}")).unwrap();
+    }
+    adapter.signal("TERM");
+    metadata.link.expect_closed();
+    adapter.wait_for_log(&["unsubscribed by the loss"]);
+    // What comes to a socket that is shut in both directions has TCP drop all that is unread; so
+    // this goes on from before it is until after.
+    for n in 0..2000 {
+        let _ = data.write_all(format!("{n}c|SUB|S|else\r\n").as_bytes());
+    }
+    let mut heard = Vec::new();
+    let _ = data.read_to_end(&mut heard); // a reset may follow what was read
+    let heard = String::from_utf8(heard).unwrap();
+    for n in 0..30 {
+        assert!(heard.contains(&format!("|S|message|S|{n} {long}|")), "{n}");
+    }
     assert_eq!(adapter.wait().code(), 0);
 }
 

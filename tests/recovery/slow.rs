@@ -1,18 +1,20 @@
 //! A Proxy that reads, but hardly: it is slow, and not gone.
 
 use crate::stage::{SESSION, command};
-use crate::standin::{Encoding, Init, Listener, MetadataProxy, Session, Side};
+use crate::standin::{Adapter, Connection, Encoding, Init, Listener, MetadataProxy, Session, Side};
 use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Longer than it takes for what is not acknowledged to end a connection.
 const SLOW_FOR: Duration = Duration::from_secs(24);
 
-#[test]
-fn a_proxy_that_reads_slowly_is_not_taken_for_gone() {
+/// An adapter with both connections open, and the room subscribed. Nobody reads the data
+/// connection on, and little fits into it.
+pub(crate) fn meet_a_small_one() -> (Adapter, MetadataProxy, TcpStream) {
     let metadata = Listener::bind("metadata");
-    let data = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let data = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let buffer = socket2::SockRef::from(&data).set_recv_buffer_size(4096);
     buffer.expect("a small receive buffer");
     let port = data.local_addr().expect("an address").port();
@@ -27,15 +29,20 @@ fn a_proxy_that_reads_slowly_is_not_taken_for_gone() {
         .start();
     let mut link = metadata.accept();
     link.handshake(&Init::new(Side::Metadata));
-    let mut metadata = MetadataProxy::new(link, Encoding::Smart);
-    let (mut stream, _) = data.accept().expect("a connection");
+    let metadata = MetadataProxy::new(link, Encoding::Smart);
+    let (stream, _) = data.accept().expect("a connection");
     let clone = stream.try_clone().expect("a second handle");
-    let mut link = crate::standin::Connection::over_tcp("data", clone);
+    let mut link = Connection::over_tcp("data", clone);
     link.handshake(&Init::new(Side::Data));
     link.send_line("1c|SUB|S|chat_room");
     link.expect_matching("EOS", |line| line.contains("|EOS|"));
     link.expect("1c|SUB|V");
+    (adapter, metadata, stream)
+}
 
+#[test]
+fn a_proxy_that_reads_slowly_is_not_taken_for_gone() {
+    let (adapter, mut metadata, mut stream) = meet_a_small_one();
     metadata.open(&Session::new(SESSION, "192.0.2.7", "agent"));
     let filler = "x".repeat(16 << 10);
     while metadata.say(SESSION, &filler).is_ok() {}

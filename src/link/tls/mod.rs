@@ -11,7 +11,7 @@ mod verify;
 mod words;
 
 pub use handshake::HANDSHAKE;
-pub use session::{Reader, Session};
+pub use session::{Reader, Session, Spent};
 
 use super::steps::Steps;
 use crate::shown::Shown;

@@ -7,6 +7,7 @@
 
 use super::{Client, Failure, handshake};
 use rustls::{ClientConnection, ProtocolVersion};
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,25 @@ use std::time::Duration;
 
 /// How much ciphertext is read at once.
 const READ_SIZE: usize = 64 << 10;
+
+/// How many records a session of TLS 1.2 encrypts. At 2^24 `rustls` silently encrypts no more, since
+/// the ciphers in use are only known to be safe up to there; the rest is for an end in good order.
+const MOST_RECORDS: u64 = (1 << 24) - (1 << 20);
+
+/// How much of what is written fits into one record.
+const RECORD: usize = 16 << 10;
+
+/// What a read ends with once the session has encrypted as much as it may.
+#[derive(Debug)]
+pub struct Spent;
+
+impl fmt::Display for Spent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the session has encrypted as much as it may")
+    }
+}
+
+impl std::error::Error for Spent {}
 
 /// How long the last word may take to leave; the peer may not be reading.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -32,6 +52,8 @@ struct Shared {
     connection: ClientConnection,
     /// The writer was told of what is owed, and has not come to it yet.
     told: bool,
+    /// How many records may still be encrypted; TLS 1.3 changes its keys by itself.
+    left: Option<u64>,
 }
 
 impl Session {
@@ -41,9 +63,11 @@ impl Session {
     /// [`Failure`], in the words of the person who has to mend it.
     pub fn establish(socket: Arc<TcpStream>, client: Client) -> Result<Session, Failure> {
         let connection = handshake::shake(&client, &socket)?;
+        let is_limited = connection.protocol_version() == Some(ProtocolVersion::TLSv1_2);
         let shared = Mutex::new(Shared {
             connection,
             told: false,
+            left: is_limited.then_some(MOST_RECORDS),
         });
         Ok(Session {
             socket,
@@ -92,6 +116,16 @@ impl Session {
     pub fn seal(&self, lines: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let mut shared = self.lock();
         shared.told = false;
+        if let Some(left) = &mut shared.left {
+            let before = *left;
+            *left = before.saturating_sub(lines.len().div_ceil(RECORD) as u64);
+            if *left == 0 && before > 0 {
+                // The reader wakes up and ends the connection.
+                let _ = self.socket.shutdown(Shutdown::Read);
+            }
+        }
+        // The answer to a key update stays within rustls until something is written, be it nothing.
+        let _ = shared.connection.writer().write(&[]);
         shared.connection.writer().write_all(lines)?;
         while shared.connection.wants_write() {
             shared.connection.write_tls(out)?;
@@ -99,7 +133,7 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session's sending half: `close_notify` leaves, then the socket's end of stream.
+    /// Ends the session's sending half: `close_notify` leaves.
     ///
     /// # Errors
     /// The socket's.
@@ -108,8 +142,7 @@ impl Session {
         let mut last = Vec::new();
         self.seal(&[], &mut last)?;
         self.socket.set_write_timeout(Some(FAREWELL))?;
-        (&*self.socket).write_all(&last)?;
-        self.socket.shutdown(Shutdown::Write)
+        (&*self.socket).write_all(&last)
     }
 
     /// Puts an error of reading or writing into words, if TLS is what it is about.
@@ -127,6 +160,10 @@ impl Session {
         is_possible
             .then(|| self.client.wants_certificate())
             .flatten()
+    }
+
+    fn is_spent(&self) -> bool {
+        self.lock().left == Some(0)
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -153,10 +190,13 @@ impl<F: FnMut()> Reader<'_, F> {
         let session = self.session;
         let mut shared = session.lock();
         let result = self.drain(&mut shared.connection, out);
-        // The answer to a key update stays within rustls until something is written, be it nothing.
-        let _ = shared.connection.writer().write(&[]);
-        let owes = shared.connection.wants_write() && !shared.told;
-        shared.told |= owes;
+        // Once the writer is told it takes along whatever comes up until it writes.
+        let mut owes = false;
+        if !shared.told {
+            let _ = shared.connection.writer().write(&[]);
+            owes = shared.connection.wants_write();
+            shared.told = owes;
+        }
         drop(shared);
         if owes {
             (self.owing)();
@@ -212,9 +252,87 @@ impl<F: FnMut()> Read for Reader<'_, F> {
             let count = (&*self.session.socket).read(&mut self.ciphertext)?;
             (self.start, self.end) = (0, count);
             if count == 0 {
+                if self.session.is_spent() {
+                    return Err(io::Error::other(Spent));
+                }
                 // Tells TLS that the stream ended: without close_notify that is an error.
                 self.session.lock().connection.read_tls(&mut io::empty())?;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Settings, Tls};
+    use super::*;
+    use crate::link::steps::Steps;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion, version};
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// A session with a server that speaks this version, takes whatever comes and says nothing.
+    fn session(version: &'static SupportedProtocolVersion) -> Session {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let name = format!("session-{:?}-{}.pem", version.version, std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, certificate.pem()).unwrap();
+        let settings = Settings {
+            ca: vec![file.clone()],
+            ..Settings::default()
+        };
+        let tls = Tls::new(settings, "localhost");
+        let client = tls.and_then(|mut tls| tls.client(&Arc::new(Steps::new("data".into()))));
+        std::fs::remove_file(file).unwrap();
+
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider);
+        let builder = builder.with_protocol_versions(&[version]).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = builder
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut server = ServerConnection::new(Arc::new(config)).unwrap();
+            while server
+                .complete_io(&mut socket)
+                .is_ok_and(|(read, _)| read > 0)
+            {
+                let mut rest = Vec::new();
+                let _ = server.reader().read_to_end(&mut rest);
+            }
+        });
+        let socket = TcpStream::connect(address).unwrap();
+        Session::establish(Arc::new(socket), client.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_session_of_1_2_ends_before_it_may_encrypt_no_more() {
+        let session = session(&version::TLS12);
+        assert_eq!(session.lock().left, Some(MOST_RECORDS));
+        session.lock().left = Some(3);
+        let mut out = Vec::new();
+        session.seal(&[b'x'; RECORD + 1], &mut out).unwrap();
+        assert!(!session.is_spent());
+        session.seal(b"KEEPALIVE\r\n", &mut out).unwrap();
+        assert!(session.is_spent());
+        let error = session.reader(|| {}).read(&mut [0; 8]).unwrap_err();
+        assert!(error.get_ref().unwrap().is::<Spent>(), "{error}");
+        // What has to be said until then still can be.
+        let before = out.len();
+        session.seal(b"the last word\r\n", &mut out).unwrap();
+        assert!(out.len() > before + 15);
+    }
+
+    #[test]
+    fn a_session_of_1_3_has_no_such_end() {
+        assert_eq!(session(&version::TLS13).lock().left, None);
     }
 }
