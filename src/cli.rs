@@ -257,6 +257,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
             Arg::Value(_) => None,
         };
         let Some(option) = option else {
+            // It may be the rest of a password with a space in it.
+            if matches!(arg, Arg::Value(_)) && config.credentials.password.is_some() {
+                let what = "unexpected argument after --password, not shown here; a value with \
+                            spaces in it needs quotes";
+                return Err(UsageError(what.into()));
+            }
             return Err(arg.unexpected().into());
         };
         if option.value.is_empty() {
@@ -462,6 +468,11 @@ mod tests {
             (&["--hots", "x"], "invalid option '--hots'"),
             (&["-x"], "invalid option '-x'"),
             (&["stray"], "unexpected argument \"stray\""),
+            (
+                &["--password", "a", "b"],
+                "unexpected argument after --password, not shown here; a value with spaces in it \
+                 needs quotes",
+            ),
             (&["--host"], "--host needs a value: HOST"),
             (&["--host="], "--host has an empty value"),
             (&["--help=1"], "--help takes no value: 1"),

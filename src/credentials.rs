@@ -137,6 +137,9 @@ fn secret(read: Read, warnings: &mut Vec<String>) -> Secret {
     Secret::new(read.text)
 }
 
+/// The most that is read of a file, in bytes.
+const LARGEST: u64 = 1 << 20;
+
 /// A file's text without one line end at its end.
 fn read(file: &Path) -> Result<Read, Problem> {
     let problem = |what: String| Problem::File(format!("{} {what}", file.display()));
@@ -144,7 +147,11 @@ fn read(file: &Path) -> Result<Read, Problem> {
     let mut opened = File::open(file).map_err(unreadable)?;
     let mode = opened.metadata().map_err(unreadable)?.mode();
     let mut bytes = Vec::new();
-    opened.read_to_end(&mut bytes).map_err(unreadable)?;
+    let mut limited = (&mut opened).take(LARGEST);
+    limited.read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 == LARGEST {
+        return Err(problem("is too large for what it should hold".into()));
+    }
     let mut text = String::from_utf8(bytes).map_err(|_| problem("is not UTF-8".into()))?;
     if text.ends_with('\n') {
         text.pop();

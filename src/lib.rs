@@ -167,13 +167,19 @@ impl Adapter {
     /// [`credentials::Problem`]; what was known before is used on then.
     pub fn reload(&self) -> Result<(), credentials::Problem> {
         let found = self.sources.find(|name| std::env::var_os(name))?;
+        let shared = self.credentials.lock();
+        let mut shared = shared.unwrap_or_else(PoisonError::into_inner);
+        if shared.is_some() && found.credentials.is_none() {
+            return Err(credentials::Problem::File(
+                "there were credentials, and now there are none".into(),
+            ));
+        }
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         for warning in found.warnings.iter().filter(|w| !warned.contains(w)) {
             log::warn!("{warning}");
         }
         *warned = found.warnings;
-        let shared = self.credentials.lock();
-        *shared.unwrap_or_else(PoisonError::into_inner) = found.credentials;
+        *shared = found.credentials;
         Ok(())
     }
 

@@ -54,7 +54,8 @@ impl fmt::Display for ShownLine<'_> {
 
 fn is_harmless(method: &[u8]) -> bool {
     match Method::named(method) {
-        Some(method) => !method.is_secret(),
+        // A reason may quote what was wrong.
+        Some(method) => !method.is_secret() && method != Method::Close,
         None => matches!(method, b"EOS" | b"UD3" | b"CLS" | b"FAL"),
     }
 }
@@ -85,6 +86,7 @@ mod tests {
             "1|NUA|S|u|S|secret|S|x",
             "1|RAC|S|user|S|u|S|password|S|secret",
             "1|nus|S|u|S|secret",
+            "0|CLOSE|S|reason|S|no user has the password secret",
         ] {
             let shown = ShownLine(line.as_bytes()).to_string();
             assert!(!shown.contains("secret"), "{shown}");

@@ -2,7 +2,6 @@
 //!
 //! It knows neither socket nor TLS; the reader feeds it.
 
-use super::LinkConfig;
 use super::lost::Lost;
 use super::opening::Init;
 use super::outlet::{Item, Queue};
@@ -11,6 +10,7 @@ use super::sparing::Sparing;
 use super::status::{Phase, Status};
 use super::steps::STEADY;
 use super::turn::Turn;
+use super::{Credentials, LinkConfig};
 use crate::ari::handler::{Batch, Handler, Opened, Outlet};
 use crate::ari::line::LineBuffer;
 use crate::ari::reply::{ErrorKind, Reply};
@@ -58,7 +58,11 @@ impl<H: Handler> Conversation<'_, H> {
         };
         match Request::parse(method, head.args) {
             Ok(Request::Init(params)) => self.init(head.id, method, params).map(Ok),
-            Ok(Request::Close(params)) => Err(close_request(params, Some(self.user()))),
+            Ok(Request::Close(params)) => {
+                let credentials = self.config.credentials();
+                let at_hello = Some(self.user());
+                Err(close_request(params, credentials.as_ref(), at_hello))
+            }
             // The method alone says that it came too early.
             Ok(_) | Err(_) => Err(Lost::Protocol(format!(
                 "request {method} came before the init"
@@ -156,7 +160,7 @@ impl<H: Handler> Conversation<'_, H> {
         let mut replies = self.queue.buffer();
         let mut turn = Turn {
             name: self.queue.steps().name(),
-            side: self.config.side,
+            config: self.config,
             encoding,
             batch: self.handler.batch(),
             replies: &mut replies,
@@ -179,13 +183,25 @@ impl<H: Handler> Conversation<'_, H> {
 
 /// What a `CLOSE` comes to. One whose parameters cannot be read closes the connection all the
 /// same. `at_hello` is the user name that was given, when it came before the init.
-pub(super) fn close_request(mut params: Pairs<'_>, at_hello: Option<Option<String>>) -> Lost {
+///
+/// A reason that quotes the password of `credentials` is kept back.
+pub(super) fn close_request(
+    mut params: Pairs<'_>,
+    credentials: Option<&Credentials>,
+    at_hello: Option<Option<String>>,
+) -> Lost {
     let reason = params.find_map(|entry| match entry {
         Ok((Some(name), value)) if name == "reason" => value,
         _ => None,
     });
+    let quotes = |reason: &str| {
+        credentials.is_some_and(|credentials| reason.contains(credentials.password.reveal()))
+    };
     Lost::CloseRequest {
-        reason: reason.map(|reason| reason.into_owned()),
+        reason: reason.map(|reason| match quotes(&reason) {
+            true => "(a reason that quotes the password)".into(),
+            false => reason.into_owned(),
+        }),
         at_hello,
     }
 }

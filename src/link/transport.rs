@@ -4,7 +4,7 @@
 
 use super::lost::Lost;
 use super::outlet::{Item, Queue};
-use super::tls::Session;
+use super::tls::{Session, Stage};
 use super::watch::{LOOK_WHEN_KEPT, Watch};
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
@@ -131,9 +131,13 @@ impl Transport {
         let Transport::Tls(session) = self else {
             return lost;
         };
+        let stage = match at_hello {
+            true => Stage::Hello,
+            false => Stage::Service,
+        };
         let failure = match &lost {
             Lost::Broken { error, .. } => session
-                .failure(error)
+                .failure(error, stage)
                 .or_else(|| session.wants_certificate().filter(|_| at_hello)),
             // Who named a user is turned away for that, more likely.
             Lost::ClosedAtHello { user: None, .. } => session.wants_certificate(),

@@ -1,5 +1,6 @@
 //! The requests of one read: each line taken, answered by the handler or refused here (section 8).
 
+use super::LinkConfig;
 use super::conversation::close_request;
 use super::lost::Lost;
 use super::sparing::{Sparing, Verdict};
@@ -16,8 +17,8 @@ use std::fmt;
 pub struct Turn<'a, B> {
     /// The connection's name in the log.
     pub name: &'a str,
-    /// Which Proxy is at the other end.
-    pub side: Side,
+    /// The link's settings.
+    pub config: &'a LinkConfig,
     /// How strings are written.
     pub encoding: Encoding,
     /// What serves the requests.
@@ -47,7 +48,7 @@ impl<B: Batch> Turn<'_, B> {
         }
         if !self.verbose
             && !too_long
-            && self.side == Side::Metadata
+            && self.config.side == Side::Metadata
             && let Some(quick) = QuickMessage::of(line)
         {
             self.message(quick);
@@ -100,7 +101,10 @@ impl<B: Batch> Turn<'_, B> {
     ) -> Result<(), Lost> {
         let before = self.replies.len();
         let served = match request {
-            Ok(Request::Close(params)) => return Err(close_request(params, None)),
+            Ok(Request::Close(params)) => {
+                let credentials = self.config.credentials();
+                return Err(close_request(params, credentials.as_ref(), None));
+            }
             Ok(Request::Init(_)) => {
                 return Err(Lost::Protocol(format!("a second init: {}", call.method)));
             }
@@ -118,7 +122,7 @@ impl<B: Batch> Turn<'_, B> {
     /// An init is never merely unknown: a second one breaks the rules, whichever it is.
     fn may_come(&self, method: Method) -> bool {
         let is_init = matches!(method, Method::Mpi | Method::Dpi);
-        is_init || method.side().is_none_or(|side| side == self.side)
+        is_init || method.side().is_none_or(|side| side == self.config.side)
     }
 
     fn log(&mut self, call: Call<'_>, before: usize) {

@@ -257,6 +257,28 @@ fn wrong_ones_are_told_as_what_they_are() {
 }
 
 #[test]
+fn a_reason_that_quotes_the_password_is_kept_back() {
+    let files = Files::new();
+    let file = files.write("password", "letmein");
+    let server = Server::start();
+    let arguments = [
+        "--user",
+        "user1",
+        "--password-file",
+        &file,
+        "--log",
+        "trace",
+    ];
+    let adapter = command().args(server.arguments()).args(arguments).start();
+    let mut link = server.metadata.accept();
+    link.expect_rac();
+    link.send_line("0|CLOSE|S|reason|S|%22letmein%22+is+wrong");
+    link.expect_closed();
+    adapter.wait_for_log(&["warn", "metadata", "user1", "quotes the password"]);
+    assert!(!adapter.log().contains("letmein"), "{}", adapter.log());
+}
+
+#[test]
 fn a_server_that_wants_some_and_gets_none_is_told_as_such() {
     let server = Server::start();
     let adapter = command().args(server.arguments()).start();
@@ -313,4 +335,28 @@ fn new_ones_count_from_the_next_connection_on() {
     files.write("password", "");
     adapter.signal("HUP");
     adapter.wait_for_log(&["error", "not reloaded", &file, "is empty"]);
+}
+
+#[test]
+fn those_that_are_gone_are_missed() {
+    let files = Files::new();
+    files.write("chat-adapter.user", "user1");
+    files.write("chat-adapter.password", "letmein");
+    let server = Server::start();
+    let adapter = command()
+        .args(server.arguments())
+        .env("CREDENTIALS_DIRECTORY", files.directory())
+        .start();
+    let mut link = server.metadata.accept();
+    link.handshake(&Init::new(Side::Metadata));
+    for name in ["chat-adapter.user", "chat-adapter.password"] {
+        std::fs::remove_file(files.path(name)).expect("to remove it");
+    }
+    adapter.signal("HUP");
+    adapter.wait_for_log(&["error", "not reloaded", "now there are none"]);
+    link.close();
+    assert_eq!(
+        server.metadata.accept().expect_rac().credentials,
+        pair("user1", "letmein")
+    );
 }

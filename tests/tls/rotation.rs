@@ -52,6 +52,7 @@ fn a_file_gone_bad_is_told_once_and_what_was_good_is_used_on() {
     // Good again, it counts again, and would be missed again.
     files.write("root.pem", authority.pem());
     drop(ports.meet_metadata(&config));
+    adapter.wait_for_log(&["info", "metadata", "can be read again"]);
     std::fs::remove_file(&file).expect("to remove it");
     drop(ports.meet_metadata(&config));
     adapter.wait_for_log_nth(&["error", "metadata", &file, "cannot be read"], 2);
@@ -62,6 +63,29 @@ fn a_file_gone_bad_is_told_once_and_what_was_good_is_used_on() {
     };
     let log = adapter.log();
     assert_eq!(log.lines().filter(told).count(), 3, "{log}");
+}
+
+#[test]
+fn a_platforms_store_that_is_lost_is_not_replaced_by_trust_in_everybody() {
+    let files = Files::new();
+    let authority = Certified::authority("Example Root");
+    let config = server(&authority.issue(Profile::server()));
+    let file = files.write("store.pem", authority.pem());
+    let ports = Ports::open();
+    let adapter = ports
+        .command_to("127.0.0.1")
+        .env("SSL_CERT_FILE", &file)
+        .start();
+    drop(ports.meet_metadata(&config));
+    files.write("store.pem", "");
+    for _ in 0..2 {
+        drop(ports.meet_metadata(&config));
+    }
+    adapter.wait_for_log(&["error", "metadata", &file, "is used on"]);
+    files.write("store.pem", authority.pem());
+    drop(ports.meet_metadata(&config));
+    adapter.wait_for_log(&["info", "metadata", "can be read again"]);
+    assert!(!adapter.log().contains("built-in"), "{}", adapter.log());
 }
 
 #[test]

@@ -23,11 +23,7 @@ fn files_to_trust_that_are_no_good() {
     let key = Profile::server().self_signed().key.serialize_pem();
     let cut = &good[..good.len() / 2];
     for (name, content, words) in [
-        (
-            "empty.pem",
-            &b""[..],
-            "neither PEM nor a certificate in DER",
-        ),
+        ("empty.pem", &b""[..], "is empty"),
         (
             "keystore.jks",
             b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01",
@@ -90,7 +86,7 @@ fn keys_and_certificates_that_do_not_go_together() {
         ),
         ("traditional.key", traditional.to_owned(), "encrypted"),
         ("cert.pem", client.pem(), "holds no private key"),
-        ("empty.key", String::new(), "neither PEM nor a private key"),
+        ("empty.key", String::new(), "is empty"),
         (
             "prose.key",
             "open sesame".to_owned(),

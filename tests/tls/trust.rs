@@ -266,7 +266,7 @@ fn without_a_store_there_are_built_in_roots() {
     let config = server(&Certified::authority("Example Root").issue(Profile::server()));
     for (variable, value, level, why) in [
         ("SSL_CERT_FILE", &missing, "warn", "cannot be read"),
-        ("SSL_CERT_DIR", &empty, "info", "is empty"),
+        ("SSL_CERT_DIR", &empty, "warn", "holds no certificate"),
     ] {
         let ports = Ports::open();
         let adapter = ports.command_to("127.0.0.1").env(variable, value).start();

@@ -1,6 +1,6 @@
 //! The handshake: the one time when a single thread does it all.
 
-use super::{Client, Failure};
+use super::{Client, Failure, Stage};
 use rustls::ClientConnection;
 use std::io;
 use std::net::TcpStream;
@@ -21,19 +21,23 @@ const TICK: Duration = Duration::from_secs(1);
 /// [`Failure`], in the words of the person who has to mend it.
 pub(super) fn shake(client: &Client, socket: &TcpStream) -> Result<ClientConnection, Failure> {
     let mut connection = client.connection()?;
-    match drive(client, &mut connection, socket) {
+    let mut heard = false;
+    match drive(client, &mut connection, socket, &mut heard) {
         Ok(()) => Ok(connection),
-        Err(error) => Err(client.failure(&error, true).unwrap_or_else(|| {
+        Err(error) => Err(client.failure(&error, Stage::Handshake).unwrap_or_else(|| {
+            let perhaps = match heard {
+                true => "",
+                false => "; perhaps it speaks no TLS",
+            };
             Failure::passing(match error.kind() {
                 io::ErrorKind::TimedOut => format!(
-                    "the peer did not shake hands within {} s; perhaps it speaks no TLS",
+                    "the peer did not shake hands within {} s{perhaps}",
                     HANDSHAKE.as_secs()
                 ),
                 io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::BrokenPipe => {
-                    "the peer closed the connection in the handshake; perhaps it speaks no TLS"
-                        .into()
+                    format!("the peer closed the connection in the handshake{perhaps}")
                 }
                 _ => format!("the handshake broke: {error}"),
             })
@@ -45,6 +49,7 @@ fn drive(
     client: &Client,
     connection: &mut ClientConnection,
     mut socket: &TcpStream,
+    heard: &mut bool,
 ) -> io::Result<()> {
     let began = Instant::now();
     let mut mentioned = false;
@@ -61,14 +66,18 @@ fn drive(
         }
         if !mentioned && began.elapsed() >= MENTION {
             let (link, seconds) = (&client.link, MENTION.as_secs());
+            let doubt = match *heard {
+                true => "the peer is slow",
+                false => "does the peer speak TLS?",
+            };
             link.trouble(format_args!(
-                "TLS: no handshake within {seconds} s; does the peer speak TLS?"
+                "TLS: no handshake within {seconds} s; {doubt}"
             ));
             mentioned = true;
         }
         match connection.read_tls(&mut socket) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {}
+            Ok(_) => *heard = true,
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted
                 | io::ErrorKind::WouldBlock

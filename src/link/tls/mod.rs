@@ -12,6 +12,7 @@ mod words;
 
 pub use handshake::HANDSHAKE;
 pub use session::{Reader, Session, Spent};
+pub use words::Stage;
 
 use super::steps::Steps;
 use crate::shown::Shown;
@@ -82,7 +83,7 @@ pub struct Tls {
     identity: Arc<Identity>,
     /// What was said last of the trust and of files gone bad, so as to say it only when it
     /// changes.
-    said: [String; 3],
+    said: [String; 4],
 }
 
 impl Tls {
@@ -112,27 +113,39 @@ impl Tls {
     /// # Errors
     /// [`Failure`], when what was read does not fit together.
     pub fn client(&mut self, link: &Arc<Steps>) -> Result<Client, Failure> {
-        let [said_of_trust, bad_trust, bad_identity] = &mut self.said;
+        let [said_of_trust, bad_trust, bad_identity, warned] = &mut self.said;
         match Trust::read(&self.settings.ca) {
+            // Built-in roots are no substitute for a store that was there before.
+            Ok(trust) if self.trust.is_store() && !trust.is_store() => {
+                let trouble = trust.trouble().unwrap_or("the platform's store is empty");
+                say_gone_bad(link, trouble, bad_trust);
+            }
             Ok(trust) => {
-                bad_trust.clear();
+                say_good_again(link, "what is trusted", bad_trust);
                 self.trust = Arc::new(trust);
             }
-            Err(failure) => say_gone_bad(link, &failure, bad_trust),
+            Err(failure) => say_gone_bad(link, &failure.what, bad_trust),
         }
         match Identity::read(self.settings.identity.as_ref()) {
             Ok(identity) => {
-                bad_identity.clear();
+                say_good_again(link, "the client certificate", bad_identity);
                 self.identity = Arc::new(identity);
             }
-            Err(failure) => say_gone_bad(link, &failure, bad_identity),
+            Err(failure) => say_gone_bad(link, &failure.what, bad_identity),
+        }
+        let warning = self.identity.warning.as_deref().unwrap_or_default();
+        if warned != warning {
+            warning.clone_into(warned);
+            if !warning.is_empty() {
+                link.trouble(format_args!("TLS: {warning}"));
+            }
         }
         if *said_of_trust != self.trust.origin() {
             self.trust.origin().clone_into(said_of_trust);
             let what = format_args!("TLS: trusting {said_of_trust}");
-            match self.trust.is_makeshift() {
-                true => link.trouble(what),
-                false => drop(link.step(what)),
+            match self.trust.trouble() {
+                Some(_) => link.trouble(what),
+                None => drop(link.step(what)),
             }
         }
         // What a connection learns of its peer is its own.
@@ -157,12 +170,21 @@ impl Tls {
     }
 }
 
-/// Says that a file cannot be used any more, unless that is known.
-fn say_gone_bad(link: &Arc<Steps>, failure: &Failure, said: &mut String) {
-    if *said != failure.what {
-        failure.what.clone_into(said);
+/// Says that something cannot be used any more, unless that is known.
+fn say_gone_bad(link: &Steps, what: &str, said: &mut String) {
+    if said != what {
+        what.clone_into(said);
         let link = link.name();
-        log::error!("{link}: TLS: {failure}; what was read before is used on");
+        log::error!("{link}: TLS: {what}; what was read before is used on");
+    }
+}
+
+/// Says that it can be used again, if the contrary was said.
+fn say_good_again(link: &Steps, what: &str, said: &mut String) {
+    if !said.is_empty() {
+        said.clear();
+        let link = link.name();
+        log::info!("{link}: TLS: {what} can be read again");
     }
 }
 

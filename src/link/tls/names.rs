@@ -1,7 +1,5 @@
-//! The names in a certificate, for messages alone: nothing is decided by what is found here.
-//!
-//! What verifies certificates keeps them to itself, and refuses to look at some of those that a
-//! person has to be told about.
+//! What stands in a certificate that those who verify it keep to themselves: the names, for
+//! messages alone, and whether it is an authority's.
 
 use crate::shown::Shown;
 
@@ -23,12 +21,18 @@ impl Names {
     }
 }
 
+const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
+const OCTETS: u8 = 0x04;
 const OID: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 /// The version, which certificates of version 1 leave out.
 const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+
+/// 2.5.29.19.
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 
 /// 2.5.4.3, 2.5.4.10 and 2.5.4.11: common name, organisation, organisational unit.
 const ATTRIBUTES: [&[u8]; 3] = [&[0x55, 4, 3], &[0x55, 4, 10], &[0x55, 4, 11]];
@@ -47,6 +51,46 @@ fn names(der: &[u8]) -> Option<Names> {
         issuer: best(issuer),
         self_issued: issuer == subject,
     })
+}
+
+/// Whether certificates that were signed with the key of this one can be believed: those of an
+/// authority say so. What is of version 1 has no place to say anything, and is given the benefit of
+/// the doubt.
+pub(super) fn may_issue(certificate: &[u8]) -> bool {
+    issuing(certificate).unwrap_or(true)
+}
+
+fn issuing(der: &[u8]) -> Option<bool> {
+    let (certificate, _) = value(SEQUENCE, der)?;
+    let (signed, _) = value(SEQUENCE, certificate)?;
+    let (version, mut rest) = value(VERSION, signed)?;
+    if value(INTEGER, version)?.0 != [2] {
+        return None;
+    }
+    // The extensions are the last of the fields.
+    let extensions = loop {
+        let (tag, content, behind) = split(rest)?;
+        if tag == EXTENSIONS {
+            break content;
+        }
+        if behind.is_empty() {
+            return Some(false);
+        }
+        rest = behind;
+    };
+    let (mut rest, _) = value(SEQUENCE, extensions)?;
+    while let Some((extension, behind)) = value(SEQUENCE, rest) {
+        rest = behind;
+        let (oid, said) = value(OID, extension)?;
+        if oid == BASIC_CONSTRAINTS {
+            // Whether it is critical may stand before it.
+            let said = value(BOOLEAN, said).map_or(said, |(_, rest)| rest);
+            let (constraints, _) = value(SEQUENCE, value(OCTETS, said)?.0)?;
+            let authority = value(BOOLEAN, constraints);
+            return Some(authority.is_some_and(|(authority, _)| authority != [0]));
+        }
+    }
+    Some(false)
 }
 
 /// The attribute by which a person knows somebody.
@@ -118,6 +162,26 @@ mod tests {
         let serial = der(INTEGER, &[&[1]]);
         let signed = [version, &serial, &empty, issuer, &empty, subject, &empty];
         der(SEQUENCE, &[&der(SEQUENCE, &signed), &empty])
+    }
+
+    #[test]
+    fn authorities_are_told_from_servers() {
+        let made = |ca: rcgen::IsCa| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+            params.is_ca = ca;
+            let certificate = params.self_signed(&key).unwrap();
+            may_issue(certificate.der())
+        };
+        assert!(made(rcgen::IsCa::Ca(
+            rcgen::BasicConstraints::Unconstrained
+        )));
+        assert!(made(rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(
+            0
+        ))));
+        assert!(!made(rcgen::IsCa::ExplicitNoCa));
+        assert!(!made(rcgen::IsCa::NoCa));
+        assert!(may_issue(b"no certificate"));
     }
 
     #[test]

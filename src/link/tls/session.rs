@@ -5,7 +5,7 @@
 //! those who write take them out, one at a time. The reader, when TLS owes the peer something,
 //! has the writer told.
 
-use super::{Client, Failure, handshake};
+use super::{Client, Failure, Stage, handshake};
 use rustls::{ClientConnection, ProtocolVersion};
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -147,8 +147,8 @@ impl Session {
 
     /// Puts an error of reading or writing into words, if TLS is what it is about.
     #[must_use]
-    pub fn failure(&self, error: &io::Error) -> Option<Failure> {
-        self.client.failure(error, false)
+    pub fn failure(&self, error: &io::Error, stage: Stage) -> Option<Failure> {
+        self.client.failure(error, stage)
     }
 
     /// What it may mean that the connection ended before the peer said anything. By TLS 1.2 it
@@ -329,6 +329,23 @@ mod tests {
         let before = out.len();
         session.seal(b"the last word\r\n", &mut out).unwrap();
         assert!(out.len() > before + 15);
+    }
+
+    #[test]
+    fn alerts_of_a_session_in_service_are_about_that_session_alone() {
+        let session = session(&version::TLS13);
+        for alert in [
+            rustls::AlertDescription::HandshakeFailure,
+            rustls::AlertDescription::ProtocolVersion,
+            rustls::AlertDescription::UnrecognisedName,
+        ] {
+            let error = rustls::Error::AlertReceived(alert);
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            assert!(session.failure(&error, Stage::Hello).unwrap().lasting);
+            let failure = session.failure(&error, Stage::Service).unwrap();
+            assert!(!failure.lasting, "{failure}");
+            assert!(failure.what.contains(&format!("{alert:?}")), "{failure}");
+        }
     }
 
     #[test]

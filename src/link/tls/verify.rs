@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub(super) struct Verifier {
     given: Vec<CertificateDer<'static>>,
-    chains: Arc<WebPkiServerVerifier>,
+    /// None where nobody is trusted to vouch for others.
+    chains: Option<Arc<WebPkiServerVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
     turned_away: Mutex<Option<TurnedAway>>,
 }
@@ -40,9 +41,13 @@ impl Verifier {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
         let roots = Arc::clone(trust.roots());
-        let chains = WebPkiServerVerifier::builder_with_provider(roots, provider)
-            .build()
-            .map_err(|error| Failure::lasting(error.to_string()))?;
+        let chains = match roots.is_empty() {
+            true => None,
+            false => {
+                let chains = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+                Some(chains.map_err(|error| Failure::lasting(error.to_string()))?)
+            }
+        };
         Ok(Verifier {
             given: trust.given().to_vec(),
             chains,
@@ -81,13 +86,16 @@ impl ServerCertVerifier for Verifier {
         if self.is_given(end_entity) {
             return Ok(ServerCertVerified::assertion());
         }
-        let verified = self.chains.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
+        let verified = match &self.chains {
+            None => Err(CertificateError::UnknownIssuer.into()),
+            Some(chains) => chains.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
+        };
         if verified.is_err() {
             let last = Names::of(intermediates.last().unwrap_or(end_entity));
             let names = Names {

@@ -16,24 +16,45 @@ const WANTS_CERTIFICATE: &str =
 const AS_IT_IS: &str =
     "a server's certificate that is itself given with --tls-ca FILE is accepted as it is";
 
+const MAY_WANT_CERTIFICATE: &str = "the Proxy ended the connection without a word right after it had \
+     asked for a client certificate, of which there is none: it may demand one (see --tls-cert and \
+     --tls-key), want credentials, or be stopping";
+
+const UNFIT: &str = "the client certificate's key can sign in no way that the Proxy accepts; another \
+     kind of key may: RSA, ECDSA, Ed25519";
+
+/// How far a connection had come when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// In the handshake.
+    Handshake,
+    /// Behind it, but the peer had said nothing yet: by TLS 1.3 it may turn away a client then.
+    Hello,
+    /// In service.
+    Service,
+}
+
 /// So many names of a certificate are told.
 const NAMES: usize = 10;
 
 impl Client {
     /// Puts an error of the connection into words; the system's errors have none to be added.
-    /// `shaking`: in the handshake.
-    pub(super) fn failure(&self, error: &io::Error, shaking: bool) -> Option<Failure> {
+    pub(super) fn failure(&self, error: &io::Error, stage: Stage) -> Option<Failure> {
         let error = error.get_ref()?.downcast_ref::<Error>()?;
         Some(match error {
             Error::InvalidCertificate(error) => Failure::lasting(self.certificate(error)),
-            Error::AlertReceived(alert) => self.alert(*alert),
+            Error::AlertReceived(alert) if stage != Stage::Service => self.alert(*alert),
+            Error::AlertReceived(alert) => ended_with(*alert),
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType
                 | InvalidMessage::UnknownProtocolVersion
                 | InvalidMessage::MessageTooLarge
                 | InvalidMessage::InvalidEmptyPayload,
-            ) if shaking => {
+            ) if stage == Stage::Handshake => {
                 Failure::lasting("the peer speaks no TLS; is --tls meant for this port?")
+            }
+            Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
+                Failure::lasting("the server's certificate with its chain is larger than 64 KiB")
             }
             Error::PeerIncompatible(
                 PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
@@ -112,6 +133,11 @@ impl Client {
     fn alert(&self, alert: AlertDescription) -> Failure {
         use AlertDescription as A;
         let what = match (alert, self.resolver.was_asked()) {
+            (A::HandshakeFailure | A::CertificateRequired | A::BadCertificate, (true, true))
+                if !self.resolver.fits() =>
+            {
+                UNFIT.to_owned()
+            }
             (A::ProtocolVersion, _) => OLD_TLS.to_owned(),
             (A::CertificateRequired, _) => WANTS_CERTIFICATE.to_owned(),
             (A::BadCertificate | A::HandshakeFailure | A::CertificateUnknown, (true, false)) => {
@@ -136,18 +162,28 @@ impl Client {
                 let name = self.name.to_str();
                 format!("the peer knows no server named {name}; --tls-name NAME asks for another")
             }
-            _ => {
-                let what = format!("the peer ended the session with the alert {alert:?}");
-                return Failure::passing(what);
+            (A::InsufficientSecurity, _) => {
+                "the peer wants stronger ciphers than those that are spoken here".to_owned()
             }
+            _ => return ended_with(alert),
         };
         Failure::lasting(what)
     }
 
     /// What a connection that ends for no stated reason right after the handshake may mean.
     pub(super) fn wants_certificate(&self) -> Option<Failure> {
-        (self.resolver.was_asked() == (true, false)).then(|| Failure::lasting(WANTS_CERTIFICATE))
+        match self.resolver.was_asked() {
+            (true, false) => Some(Failure::passing(MAY_WANT_CERTIFICATE)),
+            (true, true) if !self.resolver.fits() => Some(Failure::lasting(UNFIT)),
+            _ => None,
+        }
     }
+}
+
+fn ended_with(alert: AlertDescription) -> Failure {
+    Failure::passing(format!(
+        "the peer ended the session with the alert {alert:?}"
+    ))
 }
 
 fn is_self_signed(server: &TurnedAway) -> bool {
