@@ -156,10 +156,10 @@ fn put_escape(byte: u8, out: &mut Vec<u8>) {
 /// # Errors
 /// [`BadText`], as [`Text::decode`]; nothing is appended then.
 pub fn transcode(part: &[u8], out: &mut Vec<u8>) -> Result<(), BadText> {
-    if is_plain(part) || is_canonical(part) {
-        if !part.is_ascii() {
-            std::str::from_utf8(part).map_err(|e| BadText::Utf8(e.valid_up_to()))?;
-        }
+    if is_plain(part) {
+        out.extend_from_slice(part);
+    } else if is_canonical(part) {
+        std::str::from_utf8(part).map_err(|e| BadText::Utf8(e.valid_up_to()))?;
         out.extend_from_slice(part);
     } else {
         Encoding::Smart.put(Some(&unescape(part)?), out);

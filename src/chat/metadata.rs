@@ -246,8 +246,8 @@ impl Batch<'_> {
         session: Text<'_>,
         body: Body<'_>,
     ) -> Result<Option<&'static str>, Malformed> {
-        let sender = match session.plain() {
-            Some(id) => self.sessions.sender(id),
+        let sender = match self.sessions.sender_encoded(session.0) {
+            Some(sender) => Some(sender),
             None => {
                 let id = decode(session, "the session id")?;
                 id.and_then(|id| self.sessions.sender(id.as_bytes()))

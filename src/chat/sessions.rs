@@ -32,6 +32,8 @@ pub struct Sessions {
     index: HashTable<u32>,
     labels: Labels,
     hasher: DefaultHashBuilder,
+    /// How many of the ids do not stand for themselves when they are encoded.
+    odd: usize,
 }
 
 #[derive(Debug)]
@@ -116,6 +118,7 @@ impl Sessions {
             self.labels.release(old.label, &self.hasher);
             return;
         }
+        self.odd += usize::from(is_odd(id));
         let at = records.len() as u32; // 2^32 records of 64 bytes are out of reach
         records.push(record);
         self.index
@@ -133,6 +136,7 @@ impl Sessions {
             return false;
         };
         let (at, _) = entry.remove();
+        self.odd -= usize::from(is_odd(id));
         let last = records.len() - 1;
         if at as usize != last {
             let hash = self.hasher.hash_one(records[last].id());
@@ -165,6 +169,13 @@ impl Sessions {
         })
     }
 
+    /// The same for an id as it stands on the wire. `None` also when it takes decoding to tell.
+    #[must_use]
+    pub fn sender_encoded(&self, token: &[u8]) -> Option<Sender<'_>> {
+        // What stands for itself is found without a look at what it is made of.
+        (self.odd == 0).then(|| self.sender(token)).flatten()
+    }
+
     /// After the rush most memory is given back, in steps that keep the cost of a close constant
     /// on average.
     fn give_back(&mut self) {
@@ -176,6 +187,12 @@ impl Sessions {
                 .shrink_to(len * 2, |&at| hasher.hash_one(records[at as usize].id()));
         }
     }
+}
+
+/// Whether an id is written otherwise than it is, by some encoder, or means something else when it
+/// is read as if it were encoded.
+fn is_odd(id: &[u8]) -> bool {
+    id.iter().any(|byte| matches!(byte, b'%' | b'+')) || matches!(id, b"" | b"#" | b"$")
 }
 
 /// A label, encoded; its own type so that a shared one is a single pointer in a record.
@@ -224,6 +241,21 @@ mod tests {
     #[test]
     fn a_record_is_one_cache_line() {
         assert_eq!(size_of::<Record>(), 64);
+    }
+
+    #[test]
+    fn an_id_that_means_something_else_when_encoded_is_not_taken_for_itself() {
+        let mut sessions = Sessions::default();
+        sessions.open(b"S1", b"192.0.2.7", b"label");
+        assert_eq!(sessions.sender_encoded(b"S1"), sessions.sender(b"S1"));
+        for odd in [&b"a+b"[..], b"100%25", b"#", b"$", b""] {
+            sessions.open(odd, b"192.0.2.7", b"label");
+            sessions.open(odd, b"192.0.2.8", b"label");
+            assert_eq!(sessions.sender_encoded(odd), None);
+            assert!(sessions.sender(odd).is_some());
+            assert!(sessions.close(odd) && !sessions.close(odd));
+            assert!(sessions.sender_encoded(b"S1").is_some());
+        }
     }
 
     #[test]
