@@ -36,8 +36,17 @@ pub struct Conversation<'a, H> {
     pub shutdown: &'a Shutdown,
     /// Rations the warnings that the peer can provoke.
     pub warnings: &'a mut Sparing,
-    /// The version agreed at that time, of which the log was not told yet.
-    pub unsaid: Option<(Version, Instant)>,
+    /// That it serves, if the log was not told yet.
+    pub unsaid: Option<Unsaid>,
+}
+
+/// A service that the log was not told of.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsaid {
+    version: Version,
+    since: Instant,
+    /// When to tell it.
+    due: Instant,
 }
 
 impl<H: Handler> Conversation<'_, H> {
@@ -107,7 +116,12 @@ impl<H: Handler> Conversation<'_, H> {
                 "serving, ARI {version}, keepalive after {millis} ms"
             )),
         };
-        self.unsaid = (!is_said).then(|| (version, Instant::now()));
+        let since = Instant::now();
+        self.unsaid = (!is_said).then(|| Unsaid {
+            version,
+            since,
+            due: since + STEADY,
+        });
         self.status.set(Phase::Serving(version));
         self.handler.opened(Opened {
             version,
@@ -121,13 +135,16 @@ impl<H: Handler> Conversation<'_, H> {
     #[must_use]
     pub fn tick(&mut self) -> Option<Duration> {
         let steps = self.queue.steps();
-        if let Some((version, since)) = self.unsaid
-            && since.elapsed() >= STEADY
+        if let Some(unsaid) = &mut self.unsaid
+            && unsaid.due <= Instant::now()
         {
             steps.set_quiet(false);
-            let seconds = STEADY.as_secs();
-            steps.step(format_args!("serving for {seconds} s now, ARI {version}"));
-            self.unsaid = None;
+            let (version, seconds) = (unsaid.version, unsaid.since.elapsed().as_secs());
+            match steps.step(format_args!("serving for {seconds} s now, ARI {version}")) {
+                true => self.unsaid = None,
+                // There was too much else to say: then later.
+                false => unsaid.due += STEADY,
+            }
         }
         let every = self.status.reader.every();
         let steady = self.unsaid.map(|_| STEADY);
