@@ -16,17 +16,28 @@ impl Drop for Killed {
     }
 }
 
-#[test]
-fn a_log_that_nobody_reads_keeps_nobody_waiting() {
-    let server = Server::start();
+impl Killed {
+    fn terminate(&self) {
+        let kill = Command::new("kill").arg(self.0.id().to_string()).status();
+        assert!(kill.expect("the kill command").success());
+    }
+}
+
+/// An adapter that has much to log, and nobody who reads it.
+fn unheard(server: &Server) -> Killed {
     let child = Command::new(env!("CARGO_BIN_EXE_chat-adapter"))
         .args(server.arguments())
         .args(["--log", "trace"])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
-        .spawn()
-        .expect("the adapter");
-    let mut child = Killed(child);
+        .spawn();
+    Killed(child.expect("the adapter"))
+}
+
+#[test]
+fn a_log_that_nobody_reads_keeps_nobody_waiting() {
+    let server = Server::start();
+    let mut child = unheard(&server);
     let (mut metadata, mut data) = server.meet();
     metadata.open(&Session::new(SESSION, "192.0.2.7", "Browser"));
     data.subscribe("chat_room");
@@ -42,8 +53,7 @@ fn a_log_that_nobody_reads_keeps_nobody_waiting() {
     let mut some = vec![0; 1 << 20];
     let _ = log.read(&mut some).expect("a log");
     metadata.say(SESSION, "again").expect("success");
-    let kill = Command::new("kill").arg(child.0.id().to_string()).status();
-    assert!(kill.expect("the kill command").success());
+    child.terminate();
     let mut rest = String::new();
     log.read_to_string(&mut rest).expect("the rest of the log");
     assert!(
@@ -57,19 +67,11 @@ fn a_log_that_nobody_reads_keeps_nobody_waiting() {
 #[test]
 fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
     let server = Server::start();
-    let child = Command::new(env!("CARGO_BIN_EXE_chat-adapter"))
-        .args(server.arguments())
-        .args(["--log", "trace"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the adapter");
-    let mut child = Killed(child);
+    let mut child = unheard(&server);
     let (mut metadata, _data) = server.meet();
     for _ in 0..200 {
         metadata.send_say("no such session", &"x".repeat(2000));
     }
-    let kill = Command::new("kill").arg(child.0.id().to_string()).status();
-    assert!(kill.expect("the kill command").success());
+    child.terminate();
     assert_eq!(child.0.wait().expect("its status").code(), Some(0));
 }
