@@ -19,7 +19,8 @@ const VARIABLE: &str = "RUST_LOG";
 pub fn start(level: Option<LevelFilter>) {
     let mut builder = Builder::new();
     builder.filter_level(level.unwrap_or(LevelFilter::Info));
-    let wished = std::env::var(VARIABLE).unwrap_or_default();
+    let wished = std::env::var_os(VARIABLE).unwrap_or_default();
+    let wished = wished.to_string_lossy();
     let is_wish = level.is_none() && !wished.is_empty();
     if is_wish && is_filter(&wished) {
         builder.parse_filters(&wished);
@@ -30,7 +31,9 @@ pub fn start(level: Option<LevelFilter>) {
         false => WriteStyle::Never,
     });
     let prefix = if is_journal { "<4>" } else { "" };
-    builder.target(Target::Pipe(Box::new(Patient::new(io::stderr(), prefix))));
+    if let Ok(patient) = Patient::new(io::stderr(), prefix) {
+        builder.target(Target::Pipe(Box::new(patient)));
+    }
     if is_journal {
         builder.format(|out, record| {
             let priority = priority(record.level());
@@ -54,12 +57,13 @@ pub fn start(level: Option<LevelFilter>) {
 /// Levels, of everything or of some module. What else there might be would be taken for the name
 /// of a module that is not there, and nothing would be logged at all.
 fn is_filter(wished: &str) -> bool {
-    let levels = wished.split(',').map(|part| match part.split_once('=') {
+    let parts = wished.split(',').filter(|part| !part.is_empty());
+    let mut levels = parts.map(|part| match part.split_once('=') {
+        Some((module, _)) if module.contains(char::is_whitespace) => "",
         Some((_, level)) => level,
         None => part,
     });
-    let mut levels = levels.map(|level| level.trim().parse::<LevelFilter>());
-    levels.all(|level| level.is_ok())
+    levels.all(|level| level.parse::<LevelFilter>().is_ok())
 }
 
 /// Whether colours are wanted: by a terminal, and by its user (`NO_COLOR`).

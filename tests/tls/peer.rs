@@ -85,7 +85,13 @@ impl Port {
     /// Awaits a connection.
     #[track_caller]
     pub(crate) fn accept(&self) -> TcpStream {
-        match self.socket.accept() {
+        let accepted = loop {
+            match self.socket.accept() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                accepted => break accepted,
+            }
+        };
+        match accepted {
             Ok((socket, _)) => {
                 let socket = TcpStream::from(socket);
                 socket.set_nodelay(true).expect("TCP_NODELAY");
@@ -257,7 +263,7 @@ impl Read for Peer {
             }
             drop(tls);
             let mut bytes = vec![0; 1 << 14];
-            let count = self.socket().read(&mut bytes)?;
+            let count = read(self.socket(), &mut bytes)?;
             unfed.extend_from_slice(&bytes[..count]);
             if count == 0 {
                 self.tls().read_tls(&mut io::empty())?;
@@ -281,4 +287,14 @@ impl Write for Peer {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One read, whatever interrupts it.
+fn read(mut socket: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.read(bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }
