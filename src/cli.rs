@@ -308,6 +308,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         (false, None) => None,
         (false, Some(option)) => return Err(UsageError(format!("--{option} needs --tls"))),
     };
+    if config.metadata_port == config.data_port {
+        let port = config.metadata_port;
+        let what = format!("--metadata_rrport and --data_rrport are both {port}, and must differ");
+        return Err(UsageError(what));
+    }
     Ok(Command::Run(Box::new(config)))
 }
 
@@ -349,17 +354,22 @@ fn host(option: &Opt, parser: &mut Parser) -> Result<String, UsageError> {
             Err(_) => Err(invalid(option, &value, "an IPv6 address in brackets")),
         };
     }
-    let is_strange = |c: char| c.is_control() || c.is_whitespace() || "/[]@".contains(c);
-    match value.contains(is_strange) || (value.contains(':') && !is_ipv6(&value)) {
-        true => Err(invalid(option, &value, "a host's name or address alone")),
-        false => Ok(value),
+    let is_name = value
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    match (is_name && !value.starts_with('-')) || is_ipv6(&value) {
+        true => Ok(value),
+        false => Err(invalid(option, &value, "a host's name or address alone")),
     }
 }
 
 /// An address of the link, such as `fe80::1%eth0`, has the name of an interface behind it.
 fn is_ipv6(value: &str) -> bool {
-    let address = value.split_once('%').map_or(value, |(address, _)| address);
+    let (address, interface) = value.split_once('%').unwrap_or((value, "any"));
+    let is_interface = |c: char| !c.is_control() && !c.is_whitespace() && c != '/';
     address.parse::<Ipv6Addr>().is_ok()
+        && !interface.is_empty()
+        && interface.chars().all(is_interface)
 }
 
 /// The name of a file, which may be any bytes.
@@ -492,6 +502,18 @@ mod tests {
             (
                 &["--host", "push\n"],
                 "--host push\\n: not a host's name or address alone",
+            ),
+            (
+                &["--host", "--tls"],
+                "--host --tls: not a host's name or address alone",
+            ),
+            (
+                &["--host", "::1%"],
+                "--host ::1%: not a host's name or address alone",
+            ),
+            (
+                &["--metadata_rrport", "8001"],
+                "--metadata_rrport and --data_rrport are both 8001, and must differ",
             ),
             (
                 &["--host", "[push]"],

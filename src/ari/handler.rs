@@ -34,6 +34,9 @@ pub trait Outlet: Send + Sync {
 
     /// Tells the log what happens on the connection.
     fn note(&self, what: fmt::Arguments<'_>);
+
+    /// Warns of something that happens on it.
+    fn warn(&self, what: fmt::Arguments<'_>);
 }
 
 /// A connection on which the init was agreed.

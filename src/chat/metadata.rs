@@ -73,7 +73,7 @@ impl Handler for Metadata {
         } else if !self.sessions.is_empty() {
             let count = self.sessions.clear();
             self.room.tally.sessions.store(0, Ordering::Relaxed);
-            opened.outlet.note(format_args!(
+            opened.outlet.warn(format_args!(
                 "not the server of before: {count} sessions dropped"
             ));
         }

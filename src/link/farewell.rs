@@ -15,7 +15,7 @@ pub const LINGER: Duration = Duration::from_millis(700);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Ends the stream. Says whether everything that was written has reached the peer's system, as
-/// far as this one tells.
+/// far as this one tells: if not, whoever reads there gets the rest only if nothing else happens.
 ///
 /// A socket that is closed with bytes unread makes TCP take back what the peer has not read yet;
 /// so what it sends meanwhile is read and dropped. If `deaf`, reading was given up before: then TCP
@@ -23,11 +23,14 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// has arrived, or for `deadline`.
 pub fn farewell(transport: &Transport, deaf: bool, deadline: Instant) -> bool {
     let socket: &TcpStream = transport.socket();
-    if transport.say_last_word().is_err() {
-        return false;
+    match transport.say_last_word() {
+        // A peer that does not read: it has the more to wait for.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(_) => return true, // nobody is left who could get anything
+        Ok(()) => {}
     }
     let arrived = !deaf || wait_for_arrival(socket, deadline);
-    if socket.shutdown(Shutdown::Write).is_ok() {
+    if socket.shutdown(Shutdown::Write).is_ok() && arrived {
         hear_out(socket, deaf, Instant::now() + LINGER);
     }
     arrived
@@ -36,13 +39,16 @@ pub fn farewell(transport: &Transport, deaf: bool, deadline: Instant) -> bool {
 fn wait_for_arrival(mut socket: &TcpStream, deadline: Instant) -> bool {
     let mut rest = vec![0; 64 << 10];
     let began = Instant::now();
+    let mut is_outstanding = false;
     loop {
         match fate_of(socket) {
             Some(Fate::Settled) => return true,
-            None if socket.peer_addr().is_err() => return false, // it is no more
+            // It is no more, and with it what was outstanding.
+            None if socket.peer_addr().is_err() => return !is_outstanding,
             // The system does not tell.
             None if began.elapsed() >= LINGER => return true,
-            _ => {}
+            None => {}
+            Some(_) => is_outstanding = true,
         }
         if Instant::now() >= deadline {
             return false;

@@ -200,21 +200,19 @@ impl<H: Handler> Link<H> {
         let before = self.mentioned.iter().position(|(said, _)| *said == text);
         let before = before.map(|at| self.mentioned.remove(at));
         if !matches!(lost, Lost::Connect(..) | Lost::Resolve(_)) {
-            self.steps.set_quiet(served.is_none() || before.is_some());
+            self.steps.set_quiet(before.is_some());
         }
         let millis = wait.as_millis();
         let what = format_args!("{text}; next try in {millis} ms");
         let when = match before {
             Some((_, when)) if when.elapsed() < MENTION_AGAIN => {
                 self.steps.detail(what);
-                when
+                Some(when)
             }
-            _ => {
-                self.steps.trouble(what);
-                Instant::now()
-            }
+            // One that there was no room for is said the next time.
+            _ => self.steps.trouble(what).then(Instant::now),
         };
-        self.mentioned.push((text, when));
+        self.mentioned.extend(when.map(|when| (text, when)));
         if self.mentioned.len() > MENTIONED {
             self.mentioned.remove(0);
         }
@@ -316,7 +314,7 @@ impl<H: Handler> Link<H> {
             return;
         }
         let deaf = matches!(lost, Lost::Stopping | Lost::Spent);
-        if !farewell(transport, deaf, ended_at + WRITE_OUT + LINGER) && deaf {
+        if !farewell(transport, deaf, ended_at + WRITE_OUT) && deaf {
             self.steps.trouble(format_args!(
                 "the Proxy did not take all that was written in time"
             ));

@@ -34,6 +34,9 @@ const OVERHEAD: usize = 64;
 const SPARES: usize = 4;
 const SPARE_SIZE: usize = 512 << 10;
 
+/// Who waits for room looks so often whether there is still something to wait for.
+const HEED: Duration = Duration::from_millis(200);
+
 /// The most that a sender writes by itself, in bytes.
 const DIRECT: usize = 256 << 10;
 
@@ -146,16 +149,14 @@ impl Queue {
     }
 
     /// Blocks while the peer does not take what is queued for it, so that no more is asked of it.
-    /// Returns at once when the connection is going away.
-    pub fn wait_for_room(&self, pulse: &Pulse) {
-        while self.queued() > REPLY_LIMIT && !self.is_closed() {
+    /// Returns at once when the connection is going away, and soon when `stopping`.
+    pub fn wait_for_room(&self, pulse: &Pulse, stopping: impl Fn() -> bool) {
+        while self.queued() > REPLY_LIMIT && !self.is_closed() && !stopping() {
             self.waiting.store(true, Ordering::SeqCst);
             if self.queued.load(Ordering::SeqCst) > REPLY_LIMIT && !self.is_closed() {
                 pulse.beat();
-                let _ = match pulse.every() {
-                    Some(time) => self.drained.1.recv_timeout(time).is_ok(),
-                    None => self.drained.1.recv().is_ok(),
-                };
+                let time = pulse.every().map_or(HEED, |every| every.min(HEED));
+                let _ = self.drained.1.recv_timeout(time); // looked at again in any case
             }
             self.waiting.store(false, Ordering::SeqCst);
         }
@@ -283,7 +284,11 @@ impl Outlet for Queue {
     }
 
     fn note(&self, what: fmt::Arguments<'_>) {
-        self.steps.step(what);
+        self.steps.note(what);
+    }
+
+    fn warn(&self, what: fmt::Arguments<'_>) {
+        self.steps.trouble(what);
     }
 }
 
@@ -327,7 +332,7 @@ mod tests {
             queue.send(vec![b'x'; REPLY_LIMIT]);
         }
         std::thread::scope(|scope| {
-            let reader = scope.spawn(|| queue.wait_for_room(&Pulse::new(None)));
+            let reader = scope.spawn(|| queue.wait_for_room(&Pulse::new(None), || false));
             for item in items.iter().take(3) {
                 assert!(!reader.is_finished());
                 let Item::Lines(batch) = item else { panic!() };
@@ -342,7 +347,7 @@ mod tests {
         let (queue, _items, _peer) = queue();
         queue.send(vec![b'x'; 2 * REPLY_LIMIT]);
         std::thread::scope(|scope| {
-            scope.spawn(|| queue.wait_for_room(&Pulse::new(None)));
+            scope.spawn(|| queue.wait_for_room(&Pulse::new(None), || false));
             queue.close();
         });
         assert!(queue.is_closed());

@@ -48,7 +48,8 @@ fn serve<H: Handler>(
         }
         // A Proxy that does not take its replies is asked for no more requests.
         let pulse = &conversation.status.reader;
-        conversation.queue.wait_for_room(pulse);
+        let stopping = || conversation.shutdown.is_requested();
+        conversation.queue.wait_for_room(pulse, stopping);
         pulse.beat();
         match lines.fill(source) {
             Ok(_) if conversation.shutdown.is_requested() => return Lost::Stopping,
@@ -58,9 +59,7 @@ fn serve<H: Handler>(
             Err(_) if conversation.shutdown.is_requested() => return Lost::Stopping,
             Err(error) => match error.kind() {
                 // It was time for the pulse, or for the log, which the next turn sees to.
-                io::ErrorKind::Interrupted
-                | io::ErrorKind::WouldBlock
-                | io::ErrorKind::TimedOut => {}
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {}
                 _ if error.get_ref().is_some_and(|error| error.is::<Spent>()) => {
                     return Lost::Spent;
                 }
@@ -108,7 +107,8 @@ fn open<H: Handler>(
                 io::ErrorKind::ConnectionReset if lines.pending().starts_with(TLS_ALERT) => {
                     return Err(speaks_tls());
                 }
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                // Not a TimedOut: that is TCP, which has found that the peer is gone.
+                io::ErrorKind::WouldBlock => {
                     waiting.silence(conversation.queue.steps(), lines.pending());
                 }
                 // TLS without close_notify: whoever is that rude at this point refuses, too.

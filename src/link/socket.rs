@@ -22,7 +22,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 const PROBES: u32 = 5;
 
 /// What was sent and is not acknowledged for so long never will be.
-pub const UNACKNOWLEDGED: Duration = Duration::from_secs(18);
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(17);
 
 /// Connects to the first address of the host that answers.
 ///
@@ -33,7 +33,8 @@ pub fn connect(host: &str, port: u16, pulse: &Pulse) -> Result<TcpStream, Lost> 
     let mut failure = Lost::Resolve(io::Error::other("it has no address"));
     for address in resolve(host, port).map_err(Lost::Resolve)? {
         pulse.promise(CONNECT);
-        match TcpStream::connect_timeout(&address, CONNECT).and_then(prepare) {
+        let socket = TcpStream::connect_timeout(&address, CONNECT);
+        match socket.and_then(|socket| prepare(socket, pulse)) {
             Ok(socket) if is_own_peer(&socket) => {
                 failure = Lost::Connect(address, io::ErrorKind::ConnectionRefused.into());
             }
@@ -66,7 +67,7 @@ fn is_own_peer(socket: &TcpStream) -> bool {
     }
 }
 
-fn prepare(socket: TcpStream) -> io::Result<TcpStream> {
+fn prepare(socket: TcpStream, pulse: &Pulse) -> io::Result<TcpStream> {
     socket.set_nodelay(true)?;
     let options = SockRef::from(&socket);
     let keepalive = TcpKeepalive::new()
@@ -75,8 +76,11 @@ fn prepare(socket: TcpStream) -> io::Result<TcpStream> {
         .with_retries(PROBES);
     options.set_tcp_keepalive(&keepalive)?;
     options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    // A writer that is kept waiting looks after the connection in between.
-    socket.set_write_timeout(Some(LOOK_WHEN_KEPT))?;
+    // A writer that is kept waiting looks after the connection in between, and is heard of.
+    let look = pulse
+        .every()
+        .map_or(LOOK_WHEN_KEPT, |every| every.min(LOOK_WHEN_KEPT));
+    socket.set_write_timeout(Some(look))?;
     Ok(socket)
 }
 

@@ -8,8 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// So many lines are said within a minute. Six times losing a connection and coming back fit.
+/// So many steps are said within a minute, and as many troubles. Six times losing a connection and
+/// coming back fit.
 const MOST: u32 = 30;
+
+/// So many notes of what a Proxy asked for.
+const MOST_NOTES: u32 = 10;
 
 /// A connection that served for so long is not part of a loop.
 pub const STEADY: Duration = Duration::from_secs(10);
@@ -20,7 +24,8 @@ pub struct Steps {
     name: String,
     /// Steps are no news, since they lead nowhere: the link goes round in a loop.
     quiet: AtomicBool,
-    ration: Mutex<Sparing>,
+    /// Of steps, of troubles and of notes; neither takes from another.
+    rations: [Mutex<Sparing>; 3],
 }
 
 impl Steps {
@@ -30,7 +35,7 @@ impl Steps {
         Steps {
             name,
             quiet: AtomicBool::new(false),
-            ration: Mutex::new(Sparing::new(MOST)),
+            rations: [MOST, MOST, MOST_NOTES].map(|most| Mutex::new(Sparing::new(most))),
         }
     }
 
@@ -49,13 +54,21 @@ impl Steps {
     pub fn step(&self, what: fmt::Arguments<'_>) -> bool {
         match self.quiet.load(Ordering::Relaxed) {
             true => self.detail(what),
-            false => self.say(Level::Info, what),
+            false => self.say(Level::Info, &self.rations[0], what),
         }
     }
 
-    /// Warns of something that went wrong.
-    pub fn trouble(&self, what: fmt::Arguments<'_>) {
-        self.say(Level::Warn, what);
+    /// Warns of something that went wrong. Tells whether it was said.
+    pub fn trouble(&self, what: fmt::Arguments<'_>) -> bool {
+        self.say(Level::Warn, &self.rations[1], what)
+    }
+
+    /// Says, as a step, what the Proxy has asked for.
+    pub fn note(&self, what: fmt::Arguments<'_>) -> bool {
+        match self.quiet.load(Ordering::Relaxed) {
+            true => self.detail(what),
+            false => self.say(Level::Info, &self.rations[2], what),
+        }
     }
 
     /// Says at `debug` what would be no news.
@@ -64,10 +77,12 @@ impl Steps {
         false
     }
 
-    fn say(&self, level: Level, what: fmt::Arguments<'_>) -> bool {
+    fn say(&self, level: Level, ration: &Mutex<Sparing>, what: fmt::Arguments<'_>) -> bool {
         let name = &self.name;
-        // The log may block, which nobody shall have to wait for who has a line of no interest.
-        let verdict = self.judge();
+        let verdict = ration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .judge();
         match verdict {
             Verdict::Count => return self.detail(what),
             Verdict::SayAfter(unsaid) => {
@@ -80,11 +95,6 @@ impl Steps {
         }
         log::log!(level, "{name}: {what}");
         true
-    }
-
-    fn judge(&self) -> Verdict {
-        let mut ration = self.ration.lock().unwrap_or_else(PoisonError::into_inner);
-        ration.judge()
     }
 }
 
@@ -102,5 +112,7 @@ mod tests {
         steps.set_quiet(false);
         let said = (0..MOST * 2).filter(|n| steps.step(format_args!("{n}")));
         assert_eq!(said.count(), MOST as usize);
+        assert!(steps.trouble(format_args!("of another kind")));
+        assert!(steps.note(format_args!("of yet another")));
     }
 }

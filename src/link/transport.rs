@@ -3,17 +3,20 @@
 //! One thread reads and one writes, at the same time.
 
 use super::lost::Lost;
-use super::outlet::{Item, Queue};
+use super::outlet::{Item, Queue, Rest};
 use super::tls::{Session, Stage};
 use super::watch::{LOOK_WHEN_KEPT, Watch};
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// How many batches go out in one system call at the most.
 pub const SLICES: usize = 16;
+
+/// No update is shorter, in bytes: its times and the names of its fields alone are longer.
+const SHORTEST_UPDATE: usize = 96;
 
 /// A buffer of ciphertext that has grown beyond this is not kept.
 const SPARE_SIZE: usize = 512 << 10;
@@ -49,8 +52,8 @@ impl Transport {
     /// Writes what can be written of `lines` without waiting.
     ///
     /// What is left is given back in the form in which it must leave, before anything else, with
-    /// the number of bytes of `lines` that are known to have left. A broken connection takes
-    /// nothing; whoever writes the rest finds out.
+    /// the number of bytes of `lines` that may have left. A broken connection takes nothing;
+    /// whoever writes the rest finds out.
     pub fn try_write(&self, lines: &[u8], scratch: &mut Vec<u8>) -> (Vec<u8>, usize) {
         match self {
             Transport::Plain(socket) => {
@@ -60,36 +63,52 @@ impl Transport {
             Transport::Tls(session) => {
                 scratch.clear();
                 if session.seal(lines, scratch).is_err() {
-                    return (Vec::new(), 0);
+                    // There is no way to go on: the next who writes finds out.
+                    let _ = session.socket().shutdown(Shutdown::Both);
                 }
                 let taken = send_now(session.socket(), scratch);
-                let whole = taken == scratch.len();
-                (
-                    scratch[taken..].to_vec(),
-                    if whole { lines.len() } else { 0 },
-                )
+                // Ciphertext is longer than what is in it.
+                (scratch[taken..].to_vec(), taken.min(lines.len()))
             }
         }
     }
 
-    /// Writes `rest`, which [`try_write`](Self::try_write) left, then all of some batches,
-    /// [`SLICES`] at the most, and what TLS owes the peer. Blocks while the peer does not read.
-    /// `scratch` is for reuse.
+    /// Writes what [`try_write`](Self::try_write) left. Blocks while the peer does not read.
     ///
     /// # Errors
-    /// The system's, with the number of bytes of the batches that were taken before.
-    pub fn write(
+    /// The system's, with the number of bytes that were taken before.
+    pub fn write_rest(
         &self,
         rest: &Vec<u8>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), (usize, io::Error)> {
+        write_all(self.socket(), std::slice::from_ref(rest), watch)
+    }
+
+    /// How many updates of a rest are known not to have left, when so much of it was taken.
+    #[must_use]
+    pub fn updates_left(&self, rest: &Rest, taken: usize) -> u64 {
+        let taken = &rest.bytes[..taken];
+        let left = match self {
+            Transport::Plain(_) => memchr::memchr_iter(b'\n', taken).count() as u64,
+            // Each may be as short as an update can be.
+            Transport::Tls(_) => (taken.len() / SHORTEST_UPDATE) as u64,
+        };
+        rest.updates.saturating_sub(left)
+    }
+
+    /// Writes all of some batches, [`SLICES`] at the most, and what TLS owes the peer. Blocks while
+    /// the peer does not read. `scratch` is for reuse.
+    ///
+    /// # Errors
+    /// The system's, with the number of bytes of the batches that may have left before.
+    pub fn write(
+        &self,
         batches: &[Vec<u8>],
         scratch: &mut Vec<u8>,
         watch: &mut Watch<'_>,
     ) -> Result<(), (usize, io::Error)> {
         let socket = self.socket();
-        if !rest.is_empty() {
-            let written = write_all(socket, std::slice::from_ref(rest), watch);
-            written.map_err(|(_, error)| (0, error))?;
-        }
         let Transport::Tls(session) = self else {
             return write_all(socket, batches, watch);
         };
@@ -108,8 +127,11 @@ impl Transport {
             *scratch = Vec::new();
         }
         written.map_err(|(taken, error)| {
-            let whole = batches.iter().zip(ends).filter(|(_, end)| *end <= taken);
-            (whole.map(|(batch, _)| batch.len()).sum(), error)
+            // Ciphertext is longer than what is in it.
+            let starts = [0].into_iter().chain(ends);
+            let left = batches.iter().zip(starts);
+            let left = left.map(|(batch, start)| taken.saturating_sub(start).min(batch.len()));
+            (left.sum(), error)
         })
     }
 
@@ -188,7 +210,7 @@ fn write_all(
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                io::ErrorKind::WouldBlock => {
                     watch.look();
                 }
                 _ => return Err((written, error)),

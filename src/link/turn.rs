@@ -99,7 +99,6 @@ impl<B: Batch> Turn<'_, B> {
         call: Call<'r>,
         request: Result<Request<'r>, Malformed>,
     ) -> Result<(), Lost> {
-        let before = self.replies.len();
         let served = match request {
             Ok(Request::Close(params)) => {
                 let credentials = self.config.credentials();
@@ -112,7 +111,7 @@ impl<B: Batch> Turn<'_, B> {
             Err(malformed) => Err(malformed),
         };
         match served {
-            Ok(()) if self.verbose => self.log(call, before),
+            Ok(()) if self.verbose => self.log(call),
             Ok(()) => {}
             Err(malformed) => self.refuse(call, &malformed.to_string()),
         }
@@ -125,11 +124,11 @@ impl<B: Batch> Turn<'_, B> {
         is_init || method.side().is_none_or(|side| side == self.config.side)
     }
 
-    fn log(&mut self, call: Call<'_>, before: usize) {
+    fn log(&mut self, call: Call<'_>) {
         self.batch.commit();
-        // Replies may have been sent early; what is left is the last one in any case.
-        let reply = self.replies.get(before..).unwrap_or(self.replies);
-        let reply = reply.trim_ascii_end();
+        let replies = self.replies.trim_ascii_end();
+        let start = memchr::memrchr(b'\n', replies).map_or(0, |end| end + 1);
+        let reply = &replies[start..];
         let answer = Head::of(reply).map_or(reply, |head| {
             let said = head.id.len() + head.method.len() + 2;
             reply.get(said..).unwrap_or_default()

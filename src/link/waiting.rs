@@ -64,6 +64,7 @@ impl Waiting {
             .is_none_or(|at| at.elapsed() >= MENTION_EVERY);
         if self.strange.is_none() && is_due {
             self.mentioned = Some(Instant::now());
+            steps.set_quiet(false); // this is no loop
             steps.step(format_args!(
                 "waiting for the init; the server may be starting"
             ));

@@ -33,6 +33,8 @@ pub struct Watch<'a> {
     pulse: &'a Pulse,
     /// The timeout is lifted: the peer does not read.
     lifted: bool,
+    /// The log was told so.
+    told: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -44,6 +46,7 @@ impl<'a> Watch<'a> {
             steps,
             pulse,
             lifted: false,
+            told: false,
         }
     }
 
@@ -53,21 +56,23 @@ impl<'a> Watch<'a> {
         let fate = fate_of(self.socket);
         match fate {
             Some(Fate::WindowShut(probes)) if probes < UNANSWERED => {
-                if !self.lifted {
+                if !self.told {
+                    self.told = true;
                     self.steps.trouble(format_args!(
                         "the Proxy has stopped reading; it is waited for"
                     ));
-                    self.set(true);
                 }
+                self.set(true);
             }
             // It reads, perhaps so slowly that the system goes on counting from when it stopped:
             // the timeout stays as it is until all is well.
             Some(Fate::Unacknowledged(repeated)) if repeated < UNANSWERED => {}
             Some(Fate::Settled) => {
-                if self.lifted {
+                if self.told {
+                    self.told = false;
                     self.steps.step(format_args!("the Proxy reads again"));
-                    self.set(false);
                 }
+                self.set(false);
             }
             // The timeout decides, as it does where the system does not tell.
             _ => self.set(false),

@@ -23,7 +23,7 @@ pub struct Writer<'a> {
     items: Receiver<Item>,
     keepalive: Duration,
     batches: Vec<Vec<u8>>,
-    /// Updates in what a sender left and this writes now.
+    /// Updates in what a sender left and this could not write.
     rest_updates: u64,
     /// Ciphertext, with TLS.
     scratch: Vec<u8>,
@@ -216,13 +216,16 @@ impl<'a> Writer<'a> {
             self.trace(batch);
         }
         let rest = self.queue.take();
-        self.rest_updates = rest.updates;
-        self.transport
-            .write(&rest.bytes, batches, &mut self.scratch, &mut self.watch)?;
-        self.rest_updates = 0;
         if !rest.bytes.is_empty() {
+            let written = self.transport.write_rest(&rest.bytes, &mut self.watch);
+            written.map_err(|(taken, error)| {
+                self.rest_updates = self.transport.updates_left(&rest, taken);
+                (0, error)
+            })?;
             self.queue.written(rest.bytes);
         }
+        self.transport
+            .write(batches, &mut self.scratch, &mut self.watch)?;
         self.queue.done(Instant::now());
         Ok(())
     }

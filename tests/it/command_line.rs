@@ -246,15 +246,3 @@ fn values_may_begin_with_a_hyphen_or_hold_an_equals_sign() {
         assert_eq!(agreement.rac.credentials, Some(wanted));
     }
 }
-
-#[test]
-fn the_same_port_for_both_is_two_connections() {
-    let server = Server::start();
-    let port = server.metadata.port().to_string();
-    let _adapter = command()
-        .args(["--host", "127.0.0.1", "--metadata_rrport", &port])
-        .args(["--data_rrport", &port])
-        .start();
-    let first = server.metadata.accept().expect_rac();
-    assert_eq!(server.metadata.accept().expect_rac(), first);
-}

@@ -82,6 +82,39 @@ fn what_a_proxy_did_not_take_by_the_end_is_counted() {
 }
 
 #[test]
+fn it_is_counted_though_the_proxy_that_takes_nothing_says_something() {
+    let mut stage = Stage::in_room();
+    let filler = "x".repeat(64 << 10);
+    while stage.metadata.say(SESSION, &filler).is_ok() {}
+    // Its reply finds the queue full, and the reader waits for room.
+    stage.data.link.send_line("2c|SUB|S|else");
+    stage.adapter.signal("TERM");
+    let exit = stage.adapter.wait();
+    assert_eq!(exit.code(), 0);
+    let told = "messages that were answered with success are lost";
+    assert!(exit.to_string().contains(told), "{exit}");
+}
+
+#[test]
+fn what_was_written_and_never_arrived_is_told_of() {
+    let (adapter, mut metadata, _data) = slow::meet_a_small_one();
+    metadata.open(&Session::new(SESSION, IP, AGENT));
+    let long = "x".repeat(500);
+    for n in 0..30 {
+        metadata.say(SESSION, &format!("{n} {long}")).unwrap();
+    }
+    adapter.signal("TERM");
+    let exit = adapter.wait();
+    assert_eq!(exit.code(), 0);
+    let told = "the Proxy did not take all that was written in time";
+    let mut lines = exit.stderr.lines();
+    assert!(
+        lines.any(|line| line.contains("data") && line.contains(told)),
+        "{exit}"
+    );
+}
+
+#[test]
 fn replies_arrive_though_the_proxy_goes_on_asking_while_it_ends() {
     let mut stage = Stage::in_room();
     let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(1000);

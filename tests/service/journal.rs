@@ -66,7 +66,7 @@ fn each_level_has_its_number() {
             "--metadata_rrport",
             "1",
             "--data_rrport",
-            "1",
+            "2",
         ])
         .args(["--user", "u", "--password", "p", "--log", "debug"])
         .env("JOURNAL_STREAM", name)

@@ -44,20 +44,21 @@ fn a_stuck_thread_stops_the_pings() {
     let [file, pipe, fresh] = ["ca.pem", "pipe", "fresh"].map(|name| directory.0.join(name));
     fs::write(&file, certificate()).expect("a certificate file");
     // Whoever connects here is heard and never answered: he shakes hands for a while and comes again.
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let port = listener
-        .local_addr()
-        .expect("its number")
-        .port()
-        .to_string();
+    let listeners = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a port"));
+    let ports = listeners.each_ref().map(|listener| {
+        let address = listener.local_addr().expect("its address");
+        address.port().to_string()
+    });
     let adapter = crate::command()
         .args(["--host", "127.0.0.1", "--tls", "--tls-ca"])
         .arg(&file)
-        .args(["--metadata_rrport", &port, "--data_rrport", &port])
+        .args(["--metadata_rrport", &ports[0], "--data_rrport", &ports[1]])
         .env("NOTIFY_SOCKET", manager.address())
         .env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string())
         .start();
-    let both = [(); 2].map(|()| listener.accept().expect("a connection"));
+    let met = listeners
+        .each_ref()
+        .map(|listener| listener.accept().expect("a connection"));
     let is_ping = |text: &str| text.contains("WATCHDOG=1");
     for _ in 0..3 {
         manager.wait_for(is_ping);
@@ -67,8 +68,8 @@ fn a_stuck_thread_stops_the_pings() {
     assert!(made.expect("the mkfifo command").success());
     fs::hard_link(&pipe, &fresh).expect("a second name");
     fs::rename(&fresh, &file).expect("the pipe in place of the file");
-    drop(both);
-    drop(listener.accept().expect("another try"));
+    drop(met);
+    drop(listeners[0].accept().expect("another try"));
     // What systemd does: it waits for so long, and then ends the service.
     let start = Instant::now();
     let mut last = start;

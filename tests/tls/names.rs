@@ -45,11 +45,11 @@ fn so_does_one_of_the_longer_kind() {
     let number = port.number().to_string();
     let _adapter = command()
         .args(["--host", "::1", "--tls", "--metadata_rrport", &number])
-        .args(["--data_rrport", &number])
+        .args(["--data_rrport", "1"])
         .args(&trust)
         .start();
     let certified = authority.issue(Profile::new("x").named(&["::1"]));
-    port.meet(&server(&certified)).link("either").expect_rac();
+    port.meet(&server(&certified)).link("metadata").expect_rac();
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub(super) fn shake(client: &Client, socket: &TcpStream) -> Result<ClientConnect
                 false => "; perhaps it speaks no TLS",
             };
             Failure::passing(match error.kind() {
-                io::ErrorKind::TimedOut => format!(
+                // The system's own is about TCP.
+                io::ErrorKind::TimedOut if error.raw_os_error().is_none() => format!(
                     "the peer did not shake hands within {} s{perhaps}",
                     HANDSHAKE.as_secs()
                 ),
@@ -79,9 +80,7 @@ fn drive(
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => *heard = true,
             Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted
-                | io::ErrorKind::WouldBlock
-                | io::ErrorKind::TimedOut => continue,
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => continue,
                 _ => return Err(error),
             },
         }

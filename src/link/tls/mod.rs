@@ -141,11 +141,14 @@ impl Tls {
             }
         }
         if *said_of_trust != self.trust.origin() {
-            self.trust.origin().clone_into(said_of_trust);
-            let what = format_args!("TLS: trusting {said_of_trust}");
-            match self.trust.trouble() {
+            let origin = self.trust.origin();
+            let what = format_args!("TLS: trusting {origin}");
+            let is_said = match self.trust.trouble() {
                 Some(_) => link.trouble(what),
-                None => drop(link.step(what)),
+                None => link.step(what),
+            };
+            if is_said {
+                origin.clone_into(said_of_trust);
             }
         }
         // What a connection learns of its peer is its own.

@@ -59,4 +59,6 @@ impl Outlet for Memory {
     }
 
     fn note(&self, _what: fmt::Arguments<'_>) {}
+
+    fn warn(&self, _what: fmt::Arguments<'_>) {}
 }
