@@ -32,7 +32,7 @@ const OVERHEAD: usize = 64;
 
 /// Buffers kept for reuse, and how large they may be.
 const SPARES: usize = 4;
-const SPARE_SIZE: usize = 512 << 10;
+const SPARE_SIZE: usize = 1 << 20;
 
 /// Who waits for room looks so often whether there is still something to wait for.
 const HEED: Duration = Duration::from_millis(200);
