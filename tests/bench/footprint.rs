@@ -2,7 +2,6 @@
 //! while nothing comes.
 
 use std::io;
-use std::thread;
 use std::time::Duration;
 
 use crate::goals::{Bound, Goals};
@@ -31,9 +30,9 @@ pub(crate) fn run(
     let stock = |program: &Program| -> io::Result<_> {
         let subject = Subject::start(program)?;
         // A program that has answered may still be laying out its buffers.
-        thread::sleep(Duration::from_millis(100));
+        subject.keeps_silent(Duration::from_millis(100))?;
         let before = Usage::of(subject.pid()?)?;
-        thread::sleep(idle);
+        subject.keeps_silent(idle)?;
         let used = Usage::of(subject.pid()?)? - before;
         let (resident, anonymous) = procfs::resident(subject.pid()?)?;
         Ok((

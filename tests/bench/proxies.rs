@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -24,6 +24,25 @@ pub(crate) struct Link {
     pub(crate) data: Channel,
     /// The id of the SUB request that every update names.
     pub(crate) subscription: &'static str,
+}
+
+impl Link {
+    /// Waits for so long, in which nothing is owed: a word from the program is an error, and so is
+    /// its end.
+    pub(crate) fn keeps_silent(&self, time: Duration) -> io::Result<()> {
+        let mut events = [
+            PollFd::new(&self.metadata, PollFlags::IN),
+            PollFd::new(&self.data, PollFlags::IN),
+        ];
+        let time = Timespec {
+            tv_sec: time.as_secs() as i64,
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        match poll(&mut events, Some(&time))? {
+            0 => Ok(()),
+            _ => Err(io::Error::other("nothing was owed, and yet something came")),
+        }
+    }
 }
 
 /// Two Proxies that nobody has connected to yet.

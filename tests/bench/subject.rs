@@ -151,6 +151,13 @@ impl Subject {
         load::measure(&mut self.link, pid, script, window, span).map_err(|error| self.blame(error))
     }
 
+    /// Waits for so long, in which it must say nothing.
+    pub(crate) fn keeps_silent(&self, time: Duration) -> io::Result<()> {
+        self.link
+            .keeps_silent(time)
+            .map_err(|error| self.blame(error))
+    }
+
     /// Sends that many requests, so many outstanding at a time, and takes all answers.
     pub(crate) fn send(&mut self, script: &Script, window: usize, count: usize) -> io::Result<()> {
         load::send(&mut self.link, script, window, count).map_err(|error| self.blame(error))

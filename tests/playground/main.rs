@@ -12,6 +12,7 @@ mod client;
 #[path = "../standin/codec.rs"]
 #[allow(dead_code, reason = "its strict reader is for tests")]
 mod codec;
+mod door;
 mod hub;
 mod options;
 mod proxy;

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::SockRef;
 
 use crate::ari::{self, Line, Side};
 use crate::codec::Encoding;
+use crate::door;
 use crate::hub::{Event, Outlet};
 use crate::show::{Show, Way};
 
@@ -59,16 +60,10 @@ impl Proxy {
         } = self;
         let is_busy = AtomicBool::new(false);
         let mut was_told = false;
+        let freed = bounded(1);
         thread::scope(|scope| {
             loop {
-                let socket = match listener.accept() {
-                    Ok((socket, _)) => socket,
-                    Err(error) => {
-                        show.note(&format!("{}: cannot accept: {error}", side.name()));
-                        thread::sleep(Duration::from_secs(1)); // the system is short of something
-                        continue;
-                    }
-                };
+                let (socket, _) = door::accept(&listener, side.name(), &freed.1, show);
                 if is_busy.swap(true, Ordering::SeqCst) {
                     // A real Proxy's port refuses while an adapter is served, and a reset comes nearest to that.
                     let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
@@ -82,10 +77,11 @@ impl Proxy {
                     continue;
                 }
                 was_told = false;
-                let (instance, is_busy) = (&instance, &is_busy);
+                let (instance, is_busy, freed) = (&instance, &is_busy, &freed.0);
                 scope.spawn(move || {
                     let end = converse(side, socket, instance, hub, show);
                     is_busy.store(false, Ordering::SeqCst);
+                    let _ = freed.try_send(()); // it is known already
                     if let Err(end) = end {
                         let (name, end) = (side.name(), words(&end));
                         show.note(&format!(

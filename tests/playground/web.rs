@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 use tungstenite::handshake::derive_accept_key;
 
 use crate::client;
+use crate::door;
 use crate::hub::Event;
 use crate::server::Peer;
 use crate::show::Show;
@@ -37,26 +38,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Serves whoever comes, for good.
 pub(crate) fn run(listener: &TcpListener, hub: &Sender<Event>, show: Show) {
     let (ids, open) = (AtomicU64::new(1), AtomicUsize::new(0));
+    let freed = bounded(1);
     thread::scope(|scope| {
         loop {
-            let (socket, peer) = match listener.accept() {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    show.note(&format!("http: cannot accept: {error}"));
-                    thread::sleep(Duration::from_secs(1)); // the system is short of something
-                    continue;
-                }
-            };
+            let (socket, peer) = door::accept(listener, "http", &freed.1, show);
             if open.fetch_add(1, Ordering::SeqCst) >= CONNECTIONS {
                 open.fetch_sub(1, Ordering::SeqCst);
                 continue;
             }
-            let (ids, open) = (&ids, &open);
+            let (ids, open, freed) = (&ids, &open, &freed.0);
             scope.spawn(move || {
                 let id = ids.fetch_add(1, Ordering::SeqCst);
                 // Whoever breaks off in the middle of a page has no more to be told.
                 let _ = serve(id, peer, socket, hub);
                 open.fetch_sub(1, Ordering::SeqCst);
+                let _ = freed.try_send(()); // it is known already
             });
         }
     });

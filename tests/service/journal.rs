@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Something that logs an error and ends.
 const FAILING: [&str; 3] = ["--tls", "--tls-ca", "missing.pem"];
@@ -18,17 +18,22 @@ fn stream() -> (PipeReader, PipeWriter, String) {
     (reader, writer, name)
 }
 
-/// What is logged to this pipe under such a name.
-fn logged(arguments: &[&str], mut reader: PipeReader, writer: PipeWriter, name: &str) -> String {
+/// An adapter that logs to this pipe under such a name.
+fn start(arguments: &[&str], writer: PipeWriter, name: &str) -> Child {
     // The command holds the writing end, so it must be gone before the pipe can end.
-    let mut child = Command::new(crate::binary())
+    Command::new(crate::binary())
         .args(arguments)
         .env("JOURNAL_STREAM", name)
         .env_remove("RUST_LOG")
         .stdin(Stdio::null())
         .stderr(writer)
         .spawn()
-        .expect("the adapter");
+        .expect("the adapter")
+}
+
+/// What is logged to this pipe under such a name.
+fn logged(arguments: &[&str], mut reader: PipeReader, writer: PipeWriter, name: &str) -> String {
+    let mut child = start(arguments, writer, name);
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("a log in UTF-8");
     assert_eq!(child.wait().expect("its status").code(), Some(1), "{text}");
@@ -59,22 +64,10 @@ fn another_stream_gets_time_and_no_colour() {
 #[test]
 fn each_level_has_its_number() {
     let (mut reader, writer, name) = stream();
-    let mut child = Command::new(crate::binary())
-        .args([
-            "--host",
-            "127.0.0.1",
-            "--metadata_rrport",
-            "1",
-            "--data_rrport",
-            "2",
-        ])
-        .args(["--user", "u", "--password", "p", "--log", "debug"])
-        .env("JOURNAL_STREAM", name)
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::null())
-        .stderr(writer)
-        .spawn()
-        .expect("the adapter");
+    let ports = ["--metadata_rrport", "1", "--data_rrport", "2"];
+    let rest = ["--user", "u", "--password", "p", "--log", "debug"];
+    let arguments = [&["--host", "127.0.0.1"][..], &ports, &rest].concat();
+    let mut child = start(&arguments, writer, &name);
     let (mut text, mut chunk) = (String::new(), [0; 4096]);
     // Port 1 refuses; what repeats is said at debug.
     while !text.contains("<7>") {

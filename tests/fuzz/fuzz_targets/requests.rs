@@ -6,7 +6,7 @@
 #[path = "../../properties/twin/mod.rs"]
 mod twin;
 
-use chat_adapter::ari::request::{Head, Method, Request};
+use chat_adapter::ari::request::{Head, Method, QuickMessage, Request};
 use libfuzzer_sys::fuzz_target;
 use twin::request::{DATA, METADATA};
 use twin::stage::play;
@@ -31,7 +31,8 @@ fuzz_target!(|input: &[u8]| {
     play(&[before.as_bytes(), side, &line].concat());
 });
 
-/// Takes the line apart; nothing of it may be lost, and every string can be asked for.
+/// Takes the line apart; nothing of it may be lost, every string can be asked for, and the quick way finds what the
+/// other does.
 fn parse(line: &[u8]) {
     let Some(head) = Head::of(line) else { return };
     let start = [head.id, b"|", head.method].concat();
@@ -39,7 +40,15 @@ fn parse(line: &[u8]) {
     let Some(method) = Method::named(head.method) else {
         return;
     };
-    match Request::parse(method, head.args) {
+    let request = Request::parse(method, head.args);
+    if let Some(quick) = QuickMessage::of(line) {
+        let Ok(Request::NotifyUserMessage { session, message }) = request else {
+            panic!("{quick:?} is {request:?}");
+        };
+        let found = (quick.id, quick.session, quick.message);
+        assert_eq!(found, (head.id, session, message));
+    }
+    match request {
         Ok(Request::Init(pairs) | Request::Close(pairs)) => {
             let read: Vec<_> = pairs.collect();
             assert!(read.len() <= line.len());
