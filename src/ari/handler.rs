@@ -5,8 +5,8 @@
 
 use super::Side;
 use super::reply::Reply;
-use super::request::{Malformed, Method, Request};
-use super::text::{Encoding, Text};
+use super::request::{Malformed, Method, QuickMessage, Request};
+use super::text::Encoding;
 use super::version::Version;
 use std::fmt;
 use std::sync::Arc;
@@ -71,6 +71,9 @@ pub trait Handler: Send {
 
 /// The requests of one read, served in their order.
 pub trait Batch {
+    /// What users' messages start with, as it stands on the wire, without a bar.
+    const PREFIX: &'static [u8] = b"";
+
     /// Serves one request and appends its reply. Bytes in the buffer may be sent early, when they
     /// must leave before something else happens.
     ///
@@ -84,17 +87,19 @@ pub trait Batch {
         replies: &mut Vec<u8>,
     ) -> Result<(), Malformed>;
 
-    /// The same for [`Request::NotifyUserMessage`], which nearly every request is.
+    /// The same for a user's message that starts with the prefix, which nearly every request is.
     ///
     /// # Errors
     /// As [`serve`](Batch::serve).
     fn message(
         &mut self,
         call: Call<'_>,
-        session: Text<'_>,
-        message: Text<'_>,
+        quick: QuickMessage<'_>,
         replies: &mut Vec<u8>,
     ) -> Result<(), Malformed> {
+        let QuickMessage {
+            session, message, ..
+        } = quick;
         let request = Request::NotifyUserMessage { session, message };
         self.serve(call, request, replies)
     }

@@ -4,7 +4,7 @@
 //! stepped over and not kept.
 
 use super::Side;
-use super::text::{BadText, Text};
+use super::text::{BadText, Part, Text};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -224,13 +224,16 @@ pub struct QuickMessage<'a> {
     pub session: Text<'a>,
     /// What was sent.
     pub message: Text<'a>,
+    /// What of it follows the prefix.
+    pub rest: Part<'a>,
 }
 
 impl<'a> QuickMessage<'a> {
-    /// What [`Request::parse`] would find, or `None` when it takes that to tell.
-    #[inline]
+    /// What [`Request::parse`] would find in a message that starts with `prefix`, as it stands on
+    /// the wire; or `None` when it takes that to tell.
+    #[inline(always)]
     #[must_use]
-    pub fn of(line: &'a [u8]) -> Option<QuickMessage<'a>> {
+    pub fn of(line: &'a [u8], prefix: &[u8]) -> Option<QuickMessage<'a>> {
         let (id, rest) = line.split_at(find_bar(line)?);
         let rest = rest.strip_prefix(b"|NUM|S|")?;
         let rest = match rest {
@@ -245,13 +248,13 @@ impl<'a> QuickMessage<'a> {
         let (session, rest) = rest.split_at(find_bar(rest)?);
         let message = rest.strip_prefix(b"|S|")?;
         // Whatever follows is for the general way, a token too few or too many included.
-        memchr::memchr(b'|', message)
-            .is_none()
-            .then_some(QuickMessage {
-                id,
-                session: Text(session),
-                message: Text(message),
-            })
+        let rest = Part::of(message.strip_prefix(prefix)?)?;
+        Some(QuickMessage {
+            id,
+            session: Text(session),
+            message: Text(message),
+            rest,
+        })
     }
 }
 
@@ -703,9 +706,10 @@ mod tests {
                 "|", "S", "|S|", "NUM", "1c|NUM|S|", "#", "$", "%", "%7C", "+", "\r", "é", "\u{7f}",
             ]), 0..12),
             cut in 0..30usize,
+            prefix in prop::sample::select(vec!["", "x", "%7C"]),
         ) {
             let line = [&start.as_bytes()[..start.len().min(cut)], end.concat().as_bytes()].concat();
-            if let Some(quick) = QuickMessage::of(&line) {
+            if let Some(quick) = QuickMessage::of(&line, prefix.as_bytes()) {
                 let head = Head::of(&line).unwrap();
                 let request = Request::parse(Method::named(head.method).unwrap(), head.args);
                 let Ok(Request::NotifyUserMessage { session, message }) = request else {
@@ -713,6 +717,8 @@ mod tests {
                 };
                 let found = (quick.id, quick.session, quick.message);
                 prop_assert_eq!(found, (head.id, session, message));
+                let rest = message.0.strip_prefix(prefix.as_bytes());
+                prop_assert_eq!(rest, Some(quick.rest.bytes()));
             }
         }
     }
@@ -720,18 +726,22 @@ mod tests {
     #[test]
     fn ordinary_messages_go_the_quick_way() {
         for user in ["#", "$", "jane", "a.b@c"] {
-            let line = format!("10c|NUM|S|{user}|S|S8f3da29cfc463220T5454537|S|CHAT%7Cö %25");
-            assert!(
-                QuickMessage::of(line.as_bytes()).is_some() == (user != "$"),
-                "{line}"
-            );
+            for (text, is_plain) in [("ö %25", false), ("hello", true), ("", false)] {
+                let line = format!("10c|NUM|S|{user}|S|S8f3da29cfc463220T5454537|S|CHAT%7C{text}");
+                let quick = QuickMessage::of(line.as_bytes(), b"CHAT%7C");
+                assert_eq!(quick.is_some(), user != "$", "{line}");
+                let Some(quick) = quick else { continue };
+                assert_eq!(quick.rest.bytes(), text.as_bytes());
+                assert_eq!(matches!(quick.rest, Part::Plain(_)), is_plain, "{line}");
+            }
         }
         for line in [
             "1|NUM|S|u|S|S1|S|x|V",
             "1|NUM|S|%|S|S1|S|x",
             "1|NUS|S|u|S|S1|S|x",
+            "1|NUM|S|u|S|S1|S|y",
         ] {
-            assert!(QuickMessage::of(line.as_bytes()).is_none(), "{line}");
+            assert!(QuickMessage::of(line.as_bytes(), b"x").is_none(), "{line}");
         }
     }
 }

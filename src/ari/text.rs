@@ -147,33 +147,78 @@ fn put_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'%', DIGITS[high], DIGITS[low]]);
 }
 
-/// Appends `part`, the rest of a token from some character on, as a smart-encoded string of its
-/// own. The sender wrote it in either encoding.
+/// A token, or the rest of one from some character on, by what it takes to pass it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// ASCII that means itself in either encoding.
+    Plain(&'a [u8]),
+    /// Anything else, which may turn out not to decode.
+    Other(&'a [u8]),
+}
+
+impl<'a> Part<'a> {
+    /// Looks at bytes; `None` when there is a bar, so that they are more than one token.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(bytes: &'a [u8]) -> Option<Part<'a>> {
+        if is_plain(bytes) {
+            return Some(Part::Plain(bytes));
+        }
+        let bar = memchr::memchr(b'|', bytes);
+        bar.is_none().then_some(Part::Other(bytes))
+    }
+
+    /// As it stands on the wire.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        let (Part::Plain(bytes) | Part::Other(bytes)) = self;
+        bytes
+    }
+}
+
+/// Appends `part` as a smart-encoded string of its own. The sender wrote it in either encoding.
 ///
 /// What is in canonical smart form already is copied as it came, which is the common case and
 /// costs one look at each byte; anything else is decoded and encoded anew.
 ///
 /// # Errors
 /// [`BadText`], as [`Text::decode`]; nothing is appended then.
-pub fn transcode(part: &[u8], out: &mut Vec<u8>) -> Result<(), BadText> {
-    if is_plain(part) {
-        out.extend_from_slice(part);
-    } else if is_canonical(part) {
-        std::str::from_utf8(part).map_err(|e| BadText::Utf8(e.valid_up_to()))?;
-        out.extend_from_slice(part);
-    } else {
-        Encoding::Smart.put(Some(&unescape(part)?), out);
+#[inline]
+pub fn transcode(part: Part<'_>, out: &mut Vec<u8>) -> Result<(), BadText> {
+    match part {
+        Part::Plain(part) => out.extend_from_slice(part),
+        Part::Other(part) if is_canonical(part) => {
+            std::str::from_utf8(part).map_err(|e| BadText::Utf8(e.valid_up_to()))?;
+            out.extend_from_slice(part);
+        }
+        Part::Other(part) => Encoding::Smart.put(Some(&unescape(part)?), out),
     }
     Ok(())
 }
 
-/// Whether a token, or the rest of one, is ASCII that means itself in either encoding.
+/// Whether bytes are one token, or the rest of one, of ASCII that means itself in either encoding.
 fn is_plain(part: &[u8]) -> bool {
-    // Without an early end, so that it is done many bytes at a time.
-    let strange = part.iter().fold(false, |strange, &byte| {
-        strange | !byte.is_ascii() | (byte == b'%') | (byte == b'+') | (byte == b'\r')
-    });
-    !strange && !matches!(part, b"" | b"#" | b"$")
+    const BLOCK: usize = 16;
+    let Some(last) = part.last_chunk::<BLOCK>() else {
+        return !part.iter().copied().any(is_strange) && !matches!(part, b"" | b"#" | b"$");
+    };
+    // In blocks without an early end, so that a block is one look. The last one may overlap.
+    let mut strange = [0; BLOCK];
+    let mut look = |block: &[u8; BLOCK]| {
+        for (strange, &byte) in strange.iter_mut().zip(block) {
+            *strange |= if is_strange(byte) { u8::MAX } else { 0 };
+        }
+    };
+    part.as_chunks::<BLOCK>().0.iter().for_each(&mut look);
+    look(last);
+    strange == [0; BLOCK]
+}
+
+#[inline]
+fn is_strange(byte: u8) -> bool {
+    // As a signed number, whatever is not ASCII is below the control characters, one of which is
+    // CR: one comparison for them all.
+    ((byte as i8) < 0x20) | (byte == b'%') | (byte == b'+') | (byte == b'|')
 }
 
 /// Whether `part` is what the smart encoder would write, given that it is UTF-8.
@@ -297,7 +342,7 @@ mod tests {
         assert_eq!(Text(b"%ED%A0%80").decode(), Err(BadText::Utf8(0)));
         for bad in [&b"a\xff"[..], b"%25\xff", b"%C3", b"%2"] {
             let mut out = b"kept".to_vec();
-            assert!(transcode(bad, &mut out).is_err());
+            assert!(transcode(Part::of(bad).unwrap(), &mut out).is_err());
             assert_eq!(out, b"kept");
         }
     }
@@ -318,7 +363,7 @@ mod tests {
         ];
         for (wire, canonical) in cases {
             let mut out = Vec::new();
-            transcode(wire.as_bytes(), &mut out).unwrap();
+            transcode(Part::of(wire.as_bytes()).unwrap(), &mut out).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), canonical, "{wire}");
         }
     }
@@ -326,6 +371,22 @@ mod tests {
     /// Text in which everything that an encoding treats specially is common.
     fn spicy() -> impl Strategy<Value = String> {
         "([#$%+| \r\n\t\0a-c~é👋]|\\PC){0,24}"
+    }
+
+    #[test]
+    fn a_part_with_a_bar_is_more_than_one_token() {
+        for length in 0..80 {
+            let text = "x".repeat(length);
+            let part = Part::of(text.as_bytes());
+            assert_eq!(matches!(part, Some(Part::Plain(_))), length > 0);
+            for at in 0..length {
+                for strange in ["|", "%", "+", "\r", "\t", "\0", "\u{e9}", "\u{80}"] {
+                    let text = format!("{}{strange}{}", &text[..at], &text[at + 1..]);
+                    let expected = (strange != "|").then_some(Part::Other(text.as_bytes()));
+                    assert_eq!(Part::of(text.as_bytes()), expected, "{text:?}");
+                }
+            }
+        }
     }
 
     proptest! {
@@ -345,7 +406,8 @@ mod tests {
                 let mut wire = Vec::new();
                 encoding.put(Some(&format!("CHAT|{text}")), &mut wire);
                 let mut out = Vec::new();
-                transcode(&wire["CHAT%7C".len()..], &mut out).unwrap();
+                let part = Part::of(&wire["CHAT%7C".len()..]).unwrap();
+                transcode(part, &mut out).unwrap();
                 prop_assert_eq!(String::from_utf8(out).unwrap(), encoded(Encoding::Smart, Some(&text)));
             }
         }
@@ -354,7 +416,7 @@ mod tests {
         fn any_token_is_decoded_or_refused_alike(mut bytes in proptest::collection::vec(any::<u8>(), 0..24)) {
             bytes.retain(|byte| !b"|\n".contains(byte));
             let mut out = Vec::new();
-            match (unescape(&bytes), transcode(&bytes, &mut out)) {
+            match (unescape(&bytes), transcode(Part::of(&bytes).unwrap(), &mut out)) {
                 (Ok(text), Ok(())) => {
                     prop_assert_eq!(String::from_utf8(out).unwrap(), encoded(Encoding::Smart, Some(&text)));
                 }

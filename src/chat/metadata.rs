@@ -8,7 +8,7 @@ use super::update;
 use crate::ari::Side;
 use crate::ari::handler::{self, Call, Handler, Opened};
 use crate::ari::reply::{ErrorKind, Modes};
-use crate::ari::request::{Malformed, Method, Pairs, Request, Strings};
+use crate::ari::request::{Malformed, Method, Pairs, QuickMessage, Request, Strings};
 use crate::ari::text::{self, Text};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ const HISTORY: i32 = 30;
 
 /// A message and what went before it, as clients send them.
 const PREFIX: &str = "CHAT|";
-/// The same as any encoder writes it.
-const ENCODED_PREFIX: &[u8] = b"CHAT%7C";
+/// The answer to a message that says nothing.
+const EMPTY: &str = "The message is empty";
 
 /// What clients show their users when the adapter has forgotten them.
 const SESSION_LOST: &str = "Session lost! Please reload the browser page(s).";
@@ -107,6 +107,9 @@ pub struct Batch<'a> {
 }
 
 impl handler::Batch for Batch<'_> {
+    // "CHAT|" as any encoder writes it.
+    const PREFIX: &'static [u8] = b"CHAT%7C";
+
     fn serve(
         &mut self,
         call: Call<'_>,
@@ -116,7 +119,15 @@ impl handler::Batch for Batch<'_> {
         let answer = |replies| call.reply(replies);
         match request {
             Request::NotifyUserMessage { session, message } => {
-                return self.message(call, session, message, replies);
+                let refusal = match decode(message, "the message")?.as_deref() {
+                    None => Some("The message is null"),
+                    Some(text) => match text.strip_prefix(PREFIX) {
+                        None => Some("The message does not start with CHAT|"),
+                        Some("") => Some(EMPTY),
+                        Some(text) => self.relay(session, Body::Decoded(text))?,
+                    },
+                };
+                self.answer(call, session, refusal, replies)?;
             }
             Request::NotifyUser => answer(replies).unlimited().boolean(false).end(),
             Request::NotifyNewSession {
@@ -158,37 +169,14 @@ impl handler::Batch for Batch<'_> {
     fn message(
         &mut self,
         call: Call<'_>,
-        session: Text<'_>,
-        message: Text<'_>,
+        quick: QuickMessage<'_>,
         replies: &mut Vec<u8>,
     ) -> Result<(), Malformed> {
-        let refusal = match message.0.strip_prefix(ENCODED_PREFIX) {
-            Some(b"") => Some("The message is empty"),
-            Some(part) => self.relay(session, Body::Encoded(part))?,
-            None => match decode(message, "the message")?.as_deref() {
-                None => Some("The message is null"),
-                Some(text) => match text.strip_prefix(PREFIX) {
-                    None => Some("The message does not start with CHAT|"),
-                    Some("") => Some("The message is empty"),
-                    Some(text) => self.relay(session, Body::Decoded(text))?,
-                },
-            },
+        let refusal = match quick.rest.bytes() {
+            b"" => Some(EMPTY),
+            _ => self.relay(quick.session, Body::Encoded(quick.rest))?,
         };
-        match refusal {
-            None => {
-                self.relayed += 1;
-                // Nearly every reply there is, so in as few steps as can be.
-                replies.extend_from_slice(call.id);
-                replies.extend_from_slice(b"|NUM|V\r\n");
-            }
-            Some(why) => {
-                // Why the message is refused does not excuse a session id that cannot be read.
-                decode(session, "the session id")?;
-                self.refused += 1;
-                call.reply(replies).error(ErrorKind::Notification, why);
-            }
-        }
-        Ok(())
+        self.answer(call, quick.session, refusal, replies)
     }
 
     fn commit(&mut self) {
@@ -240,6 +228,32 @@ impl Batch<'_> {
         self.room.tally.sessions.store(count, Ordering::Relaxed);
     }
 
+    /// Answers a message that was relayed, or why it was not.
+    #[inline]
+    fn answer(
+        &mut self,
+        call: Call<'_>,
+        session: Text<'_>,
+        refusal: Option<&str>,
+        replies: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        match refusal {
+            None => {
+                self.relayed += 1;
+                // Nearly every reply there is, so in as few steps as can be.
+                replies.extend_from_slice(call.id);
+                replies.extend_from_slice(b"|NUM|V\r\n");
+            }
+            Some(why) => {
+                // Why the message is refused does not excuse a session id that cannot be read.
+                decode(session, "the session id")?;
+                self.refused += 1;
+                call.reply(replies).error(ErrorKind::Notification, why);
+            }
+        }
+        Ok(())
+    }
+
     /// Relays what a session says; gives the reason when it must be refused.
     fn relay(
         &mut self,
@@ -278,7 +292,7 @@ impl Batch<'_> {
 /// A message that is refused for another reason must be well-formed all the same.
 fn check(body: Body<'_>) -> Result<(), Malformed> {
     if let Body::Encoded(part) = body {
-        text::unescape(part).map_err(|e| Malformed::text("the message", e))?;
+        text::unescape(part.bytes()).map_err(|e| Malformed::text("the message", e))?;
     }
     Ok(())
 }

@@ -10,8 +10,7 @@ use super::stamp::Stamp;
 use super::update;
 use crate::ari::handler::Outlet;
 use crate::ari::request::Malformed;
-use crate::ari::text;
-use crate::ari::text::Encoding;
+use crate::ari::text::{self, Encoding, Part};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -158,8 +157,8 @@ impl Subscription {
 /// The text of a message, as it came or decoded.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'a> {
-    /// The rest of a token, in either encoding.
-    Encoded(&'a [u8]),
+    /// As it came.
+    Encoded(Part<'a>),
     /// The text itself.
     Decoded(&'a str),
 }
@@ -167,7 +166,7 @@ pub enum Body<'a> {
 impl Body<'_> {
     fn len(&self) -> usize {
         match self {
-            Body::Encoded(part) => part.len(),
+            Body::Encoded(part) => part.bytes().len(),
             Body::Decoded(text) => text.len(),
         }
     }

@@ -11,6 +11,7 @@ use super::status::{Phase, Status};
 use super::steps::STEADY;
 use super::turn::Turn;
 use super::{Credentials, LinkConfig};
+use crate::ari::Side;
 use crate::ari::handler::{Batch, Handler, Opened, Outlet};
 use crate::ari::line::LineBuffer;
 use crate::ari::reply::{ErrorKind, Reply};
@@ -175,13 +176,15 @@ impl<H: Handler> Conversation<'_, H> {
             return Ok(());
         };
         let mut replies = self.queue.buffer();
+        let verbose = log::log_enabled!(Level::Debug);
         let mut turn = Turn {
             name: self.queue.steps().name(),
             config: self.config,
             encoding,
             batch: self.handler.batch(),
             replies: &mut replies,
-            verbose: log::log_enabled!(Level::Debug),
+            verbose,
+            quick: !verbose && self.config.side == Side::Metadata,
             warnings: self.warnings,
         };
         let mut ended = turn.line(first);

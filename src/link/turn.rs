@@ -4,7 +4,6 @@ use super::LinkConfig;
 use super::conversation::close_request;
 use super::lost::Lost;
 use super::sparing::{Sparing, Verdict};
-use crate::ari::Side;
 use crate::ari::handler::{Batch, Call};
 use crate::ari::line::{Line, MAX_LINE};
 use crate::ari::reply::ErrorKind;
@@ -27,6 +26,8 @@ pub struct Turn<'a, B> {
     pub replies: &'a mut Vec<u8>,
     /// Whether each request is logged.
     pub verbose: bool,
+    /// Whether users' messages may come and go the quick way.
+    pub quick: bool,
     /// Rations what the peer can provoke.
     pub warnings: &'a mut Sparing,
 }
@@ -37,6 +38,17 @@ impl<B: Batch> Turn<'_, B> {
     /// # Errors
     /// [`Lost`], when it ends the connection.
     pub fn line(&mut self, line: Line<'_>) -> Result<(), Lost> {
+        if self.quick
+            && let Line::Complete(line) = line
+            && let Some(quick) = QuickMessage::of(line, B::PREFIX)
+        {
+            self.message(quick);
+            return Ok(());
+        }
+        self.ordinary_line(line)
+    }
+
+    fn ordinary_line(&mut self, line: Line<'_>) -> Result<(), Lost> {
         let (line, too_long) = match line {
             Line::Complete(line) => (line, false),
             Line::TooLong(head) => (head, true),
@@ -45,14 +57,6 @@ impl<B: Batch> Turn<'_, B> {
             // The log may block, which nobody else shall have to wait for.
             self.batch.commit();
             log::trace!("{} -> {}", self.name, ShownLine(line));
-        }
-        if !self.verbose
-            && !too_long
-            && self.config.side == Side::Metadata
-            && let Some(quick) = QuickMessage::of(line)
-        {
-            self.message(quick);
-            return Ok(());
         }
         let Some(head) = Head::of(line) else {
             if !line.trim_ascii().is_empty() {
@@ -79,17 +83,12 @@ impl<B: Batch> Turn<'_, B> {
 
     #[inline]
     fn message(&mut self, quick: QuickMessage<'_>) {
-        let QuickMessage {
-            id,
-            session,
-            message,
-        } = quick;
         let call = Call {
-            id,
+            id: quick.id,
             method: Method::Num,
             encoding: self.encoding,
         };
-        if let Err(malformed) = self.batch.message(call, session, message, self.replies) {
+        if let Err(malformed) = self.batch.message(call, quick, self.replies) {
             self.refuse(call, &malformed.to_string());
         }
     }

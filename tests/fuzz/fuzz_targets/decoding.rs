@@ -6,7 +6,7 @@
 #[path = "../../properties/twin/text.rs"]
 mod twin;
 
-use chat_adapter::ari::text::{Encoding, Text, transcode, unescape};
+use chat_adapter::ari::text::{Encoding, Part, Text, transcode, unescape};
 use libfuzzer_sys::fuzz_target;
 
 const BOTH: [(Encoding, twin::Encoding); 2] = [
@@ -15,9 +15,12 @@ const BOTH: [(Encoding, twin::Encoding); 2] = [
 ];
 
 fuzz_target!(|token: &[u8]| {
-    if token.iter().any(|byte| b"|\n".contains(byte)) {
+    if token.contains(&b'\n') {
         return;
     }
+    let crossing = Part::of(token);
+    assert_eq!(crossing.is_none(), token.contains(&b'|'));
+    let Some(crossing) = crossing else { return };
     let value = Text(token).decode().map(|value| value.map(String::from));
     assert_eq!(value.clone().map_err(drop), twin::decode(token));
     if let Ok(value) = value {
@@ -35,7 +38,7 @@ fuzz_target!(|token: &[u8]| {
     let part = unescape(token).map(String::from).map_err(drop);
     assert_eq!(part, twin::unescape(token));
     let mut out = Vec::new();
-    assert_eq!(transcode(token, &mut out).is_ok(), part.is_ok());
+    assert_eq!(transcode(crossing, &mut out).is_ok(), part.is_ok());
     let crossed = part.map(|text| twin::encode(twin::Encoding::Smart, Some(&text)));
     assert_eq!(out, crossed.unwrap_or_default().into_bytes());
 });

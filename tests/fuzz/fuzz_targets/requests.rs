@@ -41,12 +41,16 @@ fn parse(line: &[u8]) {
         return;
     };
     let request = Request::parse(method, head.args);
-    if let Some(quick) = QuickMessage::of(line) {
+    for prefix in [&b""[..], b"CHAT%7C"] {
+        let Some(quick) = QuickMessage::of(line, prefix) else {
+            continue;
+        };
         let Ok(Request::NotifyUserMessage { session, message }) = request else {
             panic!("{quick:?} is {request:?}");
         };
         let found = (quick.id, quick.session, quick.message);
         assert_eq!(found, (head.id, session, message));
+        assert_eq!(message.0.strip_prefix(prefix), Some(quick.rest.bytes()));
     }
     match request {
         Ok(Request::Init(pairs) | Request::Close(pairs)) => {
