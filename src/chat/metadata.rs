@@ -1,7 +1,7 @@
 //! Answers metadata requests (section 6); owns the session table.
 
 use super::ITEM;
-use super::room::{Audience, Body, Room, Tally, Unheard};
+use super::room::{Audience, Body, Room, Session, Tally, Unheard};
 use super::sessions::Sessions;
 use super::stamp::{self, Stamp};
 use super::update;
@@ -260,8 +260,22 @@ impl Batch<'_> {
         session: Text<'_>,
         body: Body<'_>,
     ) -> Result<Option<&'static str>, Malformed> {
+        let audience = self.audience.get_or_insert_with(|| {
+            self.stamp.set((self.now)());
+            self.room.enter(self.stamp)
+        });
+        let talker = Session {
+            token: session.0,
+            generation: self.sessions.generation(),
+        };
+        if audience.hear_quickly(talker, body, self.stamp)? {
+            return Ok(None);
+        }
         let sender = match self.sessions.sender_encoded(session.0) {
-            Some(sender) => Some(sender),
+            Some(sender) => {
+                audience.keep(talker, sender, self.stamp);
+                Some(sender)
+            }
             None => {
                 let id = decode(session, "the session id")?;
                 id.and_then(|id| self.sessions.sender(id.as_bytes()))
@@ -271,10 +285,6 @@ impl Batch<'_> {
             check(body)?;
             return Ok(Some(SESSION_LOST));
         };
-        let audience = self.audience.get_or_insert_with(|| {
-            self.stamp.set((self.now)());
-            self.room.enter(self.stamp)
-        });
         Ok(match audience.hear(sender, body, self.stamp)? {
             Ok(()) => None,
             Err(why) => {

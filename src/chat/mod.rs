@@ -8,6 +8,7 @@ pub mod metadata;
 pub mod room;
 pub mod sessions;
 pub mod stamp;
+pub mod talkers;
 pub mod update;
 
 /// The one item there is.

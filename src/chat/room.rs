@@ -7,6 +7,7 @@
 
 use super::sessions::Sender;
 use super::stamp::Stamp;
+use super::talkers::Talkers;
 use super::update;
 use crate::ari::handler::Outlet;
 use crate::ari::request::Malformed;
@@ -38,8 +39,8 @@ pub struct Subscription {
     outlet: Arc<dyn Outlet>,
     /// What its updates have before the sender's address, but for the time.
     opening: Vec<u8>,
-    /// The same with the time of the present batch before it.
-    head: Vec<u8>,
+    /// The same with the time and the sender, for those who talk at present.
+    talkers: Talkers,
     /// Updates of the present batch, and the most that it may grow to.
     staged: Vec<u8>,
     limit: usize,
@@ -68,7 +69,7 @@ impl Room {
         open.push(Subscription {
             outlet: Arc::clone(outlet),
             opening,
-            head: Vec::new(),
+            talkers: Talkers::default(),
             staged: Vec::new(),
             limit: 0,
         });
@@ -94,11 +95,13 @@ impl Room {
     pub fn enter(&self, stamp: &Stamp) -> Audience<'_> {
         let mut open = self.lock();
         for subscription in open.iter_mut() {
-            subscription.limit = subscription.outlet.free();
+            // One that closes later takes the batch all the same and counts it as lost.
+            subscription.limit = match subscription.outlet.is_closed() {
+                true => 0,
+                false => subscription.outlet.free(),
+            };
+            subscription.talkers.set_time(stamp.millis());
             if subscription.limit > 0 {
-                subscription.head.clear();
-                subscription.head.extend_from_slice(stamp.millis());
-                subscription.head.extend_from_slice(&subscription.opening);
                 subscription.staged = subscription.outlet.buffer();
             }
         }
@@ -116,6 +119,21 @@ impl Subscription {
         Arc::ptr_eq(&self.outlet, outlet)
     }
 
+    /// Appends the update of one who talks at present. Says whether it did; if not, it takes
+    /// [`stage`](Self::stage) to tell why.
+    #[inline]
+    fn stage_quickly(
+        &mut self,
+        session: Session<'_>,
+        body: Body<'_>,
+        stamp: &Stamp,
+    ) -> Result<bool, Malformed> {
+        match self.talkers.beginning(session.token, session.generation) {
+            Some(beginning) => append(&mut self.staged, self.limit, [beginning], body, stamp),
+            None => Ok(false),
+        }
+    }
+
     /// Appends one update, or nothing.
     fn stage(
         &mut self,
@@ -123,35 +141,73 @@ impl Subscription {
         body: Body<'_>,
         stamp: &Stamp,
     ) -> Result<Result<(), Unheard>, Malformed> {
-        if self.limit == 0 {
-            return Ok(Err(Unheard::Congested));
+        if self.outlet.is_closed() {
+            return Ok(Err(Unheard::Nobody));
         }
-        let start = self.staged.len();
-        let out = &mut self.staged;
-        // The common case is known to the byte, and then nothing below has to grow the buffer.
-        let fixed = self.head.len() + sender.ip.len() + sender.label.len() + stamp.closing().len();
-        out.reserve(fixed + body.len());
-        out.extend_from_slice(&self.head);
-        out.extend_from_slice(sender.ip);
-        out.extend_from_slice(sender.label);
-        match body {
-            Body::Encoded(part) => text::transcode(part, out).map_err(|e| {
-                out.truncate(start);
-                Malformed::text("the message", e)
-            })?,
-            Body::Decoded(text) => Encoding::Smart.put(Some(text), out),
-        }
-        out.extend_from_slice(stamp.closing());
-        if out.len() <= self.limit {
+        let parts = beginning(&self.opening, sender, stamp);
+        if append(&mut self.staged, self.limit, parts, body, stamp)? {
             return Ok(Ok(()));
         }
-        let fits_never = out.len() - start > self.outlet.capacity();
-        out.truncate(start);
-        Ok(Err(match fits_never {
-            true => Unheard::TooLong,
-            false => Unheard::Congested,
+        Ok(Err(match self.may_ever_fit(parts, body, stamp)? {
+            true => Unheard::Congested,
+            false => Unheard::TooLong,
         }))
     }
+
+    /// Whether a message that does not fit now would, were there nothing else.
+    fn may_ever_fit(
+        &self,
+        parts: [&[u8]; 4],
+        body: Body<'_>,
+        stamp: &Stamp,
+    ) -> Result<bool, Malformed> {
+        let capacity = self.outlet.capacity();
+        let steady = parts.concat().len() + stamp.closing().len();
+        // Three bytes for one is the most that the encoding makes of a text.
+        if steady.saturating_add(body.len() * 3) <= capacity {
+            return Ok(true);
+        }
+        append(&mut Vec::new(), capacity, parts, body, stamp)
+    }
+}
+
+/// What an update has before its text.
+fn beginning<'a>(opening: &'a [u8], sender: Sender<'a>, stamp: &'a Stamp) -> [&'a [u8]; 4] {
+    [stamp.millis(), opening, sender.ip, sender.label]
+}
+
+/// Appends one update, if the whole is not longer than `limit` then. Says whether it is not.
+#[inline]
+fn append<const N: usize>(
+    out: &mut Vec<u8>,
+    limit: usize,
+    beginning: [&[u8]; N],
+    body: Body<'_>,
+    stamp: &Stamp,
+) -> Result<bool, Malformed> {
+    let (start, closing) = (out.len(), stamp.closing());
+    let size = beginning.iter().map(|part| part.len()).sum::<usize>() + closing.len();
+    if start + size > limit {
+        return Ok(false);
+    }
+    // The common case is known to the byte, and then nothing below has to grow the buffer.
+    out.reserve(size + body.len());
+    for part in beginning {
+        out.extend_from_slice(part);
+    }
+    match body {
+        Body::Encoded(part) => text::transcode(part, out).map_err(|e| {
+            out.truncate(start);
+            Malformed::text("the message", e)
+        })?,
+        Body::Decoded(text) => Encoding::Smart.put(Some(text), out),
+    }
+    out.extend_from_slice(closing);
+    if out.len() > limit {
+        out.truncate(start);
+        return Ok(false);
+    }
+    Ok(true)
 }
 
 /// The text of a message, as it came or decoded.
@@ -172,12 +228,48 @@ impl Body<'_> {
     }
 }
 
+/// A sender that has not been looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Session<'a> {
+    /// Its id as it stands on the wire.
+    pub token: &'a [u8],
+    /// The [generation](super::sessions::Sessions::generation) of the sessions.
+    pub generation: u64,
+}
+
 /// The subscriptions, held still. Dropping it sends what was said.
 pub struct Audience<'a> {
     open: MutexGuard<'a, Vec<Subscription>>,
 }
 
 impl Audience<'_> {
+    /// Relays a message of one who talks at present, if that can be done without a look at the
+    /// sessions and nothing speaks against it. Says whether it has.
+    ///
+    /// # Errors
+    /// As [`hear`](Self::hear).
+    #[inline]
+    pub fn hear_quickly(
+        &mut self,
+        session: Session<'_>,
+        body: Body<'_>,
+        stamp: &Stamp,
+    ) -> Result<bool, Malformed> {
+        match &mut self.open[..] {
+            [only] => only.stage_quickly(session, body, stamp),
+            _ => Ok(false),
+        }
+    }
+
+    /// Keeps what it takes to hear a sender quickly, as one who talks at present.
+    pub fn keep(&mut self, session: Session<'_>, sender: Sender<'_>, stamp: &Stamp) {
+        for subscription in self.open.iter_mut() {
+            let parts = beginning(&subscription.opening, sender, stamp);
+            let Session { token, generation } = session;
+            subscription.talkers.keep(token, generation, &parts);
+        }
+    }
+
     /// Relays a message to everybody. It is on its way when the audience is dropped.
     ///
     /// # Errors
@@ -190,11 +282,9 @@ impl Audience<'_> {
     ) -> Result<Result<(), Unheard>, Malformed> {
         let mut answer = Err(Unheard::Nobody);
         for subscription in self.open.iter_mut() {
-            if subscription.outlet.is_closed() {
-                continue;
-            }
             // One that hears is enough.
             match subscription.stage(sender, body, stamp)? {
+                Err(Unheard::Nobody) => {}
                 Err(_) if answer.is_ok() => {}
                 heard => answer = heard,
             }
