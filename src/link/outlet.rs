@@ -1,11 +1,11 @@
 //! The way out of a connection: a channel of batches to its writer thread, bounded by the bytes in
 //! it, with a short cut where there is nothing to wait for.
 //!
-//! Sending never blocks. When nothing else is on its way and a batch is small, the sender writes
-//! it itself, as far as the system takes it at once: a message in a quiet room then wakes no
-//! other thread. A large batch is left to the writer, so that it is copied to the system while the
-//! next one is read. Updates ask for room first and are refused when there is none; for
-//! replies the reader waits, before it reads more, until enough has left.
+//! Sending never blocks. When nothing else is on its way, the sender writes a batch itself, as far
+//! as the system takes it at once: no other thread has to wake up, and the batch is still in the
+//! cache. The rest, and all that comes before the rest has left, is the writer's. Updates ask for
+//! room first and are refused when there is none; for replies the reader waits, before it reads
+//! more, until enough has left.
 
 use super::pulse::Pulse;
 use super::steps::Steps;
@@ -37,8 +37,10 @@ const SPARE_SIZE: usize = 1 << 20;
 /// Who waits for room looks so often whether there is still something to wait for.
 const HEED: Duration = Duration::from_millis(200);
 
-/// The most that a sender writes by itself, in bytes.
-const DIRECT: usize = 256 << 10;
+/// The most that a sender writes by itself, in bytes: more than the updates of one read of short
+/// messages come to. Half of that, which leaves full reads to the writer, costs a quarter of the
+/// throughput at 4096 outstanding where two cores are all there is.
+const DIRECT: usize = 1 << 20;
 
 /// What a writer is told.
 #[derive(Debug)]
