@@ -27,22 +27,8 @@ pub(crate) fn run(
     let starts = Pairs::of(&starts, |ready| ready.as_secs_f64() * 1e3);
 
     let idle = Duration::from_secs(if options.quick { 1 } else { 5 });
-    let stock = |program: &Program| -> io::Result<_> {
-        let subject = Subject::start(program)?;
-        // A program that has answered may still be laying out its buffers.
-        subject.keeps_silent(Duration::from_millis(100))?;
-        let before = Usage::of(subject.pid()?)?;
-        subject.keeps_silent(idle)?;
-        let used = Usage::of(subject.pid()?)? - before;
-        let (resident, anonymous) = procfs::resident(subject.pid()?)?;
-        Ok((
-            resident,
-            anonymous,
-            used.switches as f64,
-            used.cpu.as_secs_f64() * 1e6,
-        ))
-    };
-    let stock = [(stock(adapter)?, stock(relay)?)];
+    let stock = [(stock(adapter, idle)?, stock(relay, idle)?)];
+    let lean = lean(options, idle)?;
 
     let mut table = Table::new(&["figure", "adapter", "bare relay", "ratio"]);
     let mut row = |figure: String, pairs: &Pairs, form: fn(f64) -> String| {
@@ -51,30 +37,37 @@ pub(crate) fn run(
     row("start to both inits answered, ms".into(), &starts, short);
     row(
         "resident, idle".into(),
-        &Pairs::of(&stock, |stock| stock.0),
+        &Pairs::of(&stock, |stock| stock.resident),
         mebibytes,
     );
     row(
         "of it anonymous".into(),
-        &Pairs::of(&stock, |stock| stock.1),
+        &Pairs::of(&stock, |stock| stock.anonymous),
         mebibytes,
     );
     row(
         format!("context switches in {} s idle", idle.as_secs()),
-        &Pairs::of(&stock, |stock| stock.2),
+        &Pairs::of(&stock, |stock| stock.switches),
         short,
     );
     row(
         format!("CPU µs in {} s idle", idle.as_secs()),
-        &Pairs::of(&stock, |stock| stock.3),
+        &Pairs::of(&stock, |stock| stock.cpu),
         short,
     );
-    table.row([
-        "release binary".into(),
-        mebibytes(build.size),
-        "–".into(),
-        "–".into(),
-    ]);
+    let mut single = |figure: &str, bytes: f64| {
+        table.row([
+            figure.into(),
+            mebibytes(bytes),
+            "–".to_owned(),
+            "–".to_owned(),
+        ]);
+    };
+    single("release binary", build.size);
+    if let Some((build, stock)) = &lean {
+        single("resident, idle, linked statically", stock.resident);
+        single("static executable", build.size);
+    }
     println!("### Footprint\n\n{table}");
 
     goals.note(
@@ -82,17 +75,71 @@ pub(crate) fn run(
         Bound::AtMost(3.0),
         starts.ours(),
     );
+    let [(stock, _)] = stock;
+    for (build, stock) in [(build, &stock)]
+        .into_iter()
+        .chain(lean.iter().map(|(build, stock)| (build, stock)))
+    {
+        note(build, stock, goals);
+    }
+    Ok(())
+}
+
+/// What a program uses while nothing comes.
+struct Stock {
+    /// Bytes.
+    resident: f64,
+    /// Bytes that no file backs.
+    anonymous: f64,
+    /// Context switches in all the time.
+    switches: f64,
+    /// Microseconds.
+    cpu: f64,
+}
+
+fn stock(program: &Program, idle: Duration) -> io::Result<Stock> {
+    let subject = Subject::start(program)?;
+    // A program that has answered may still be laying out its buffers.
+    subject.keeps_silent(Duration::from_millis(100))?;
+    let before = Usage::of(subject.pid()?)?;
+    subject.keeps_silent(idle)?;
+    let used = Usage::of(subject.pid()?)? - before;
+    let (resident, anonymous) = procfs::resident(subject.pid()?)?;
+    Ok(Stock {
+        resident,
+        anonymous,
+        switches: used.switches as f64,
+        cpu: used.cpu.as_secs_f64() * 1e6,
+    })
+}
+
+/// The build that is linked statically, if there is one.
+fn lean(options: &Options, idle: Duration) -> io::Result<Option<(Build, Stock)>> {
+    let Some(path) = &options.lean else {
+        return Ok(None);
+    };
+    let build = Build::of(path)?;
+    if !build.is_static {
+        let path = path.display();
+        return Err(io::Error::other(format!(
+            "--static {path}: linked dynamically"
+        )));
+    }
+    Ok(Some((build, stock(&Program::adapter(path), idle)?)))
+}
+
+fn note(build: &Build, stock: &Stock, goals: &mut Goals) {
+    let (mebibyte, linked) = (f64::from(1 << 20), build.linked());
     goals.note(
-        "resident idle, MiB",
+        &format!("resident idle, {linked}, MiB"),
         Bound::AtMost(2.5),
-        stock[0].0.0 / f64::from(1 << 20),
+        stock.resident / mebibyte,
     );
     if build.is_static && build.stripped {
         goals.note(
             "release binary, static, stripped, MiB",
             Bound::AtMost(2.5),
-            build.size / f64::from(1 << 20),
+            build.size / mebibyte,
         );
     }
-    Ok(())
 }

@@ -41,13 +41,17 @@ impl Build {
         })
     }
 
+    /// How it is linked, in words.
+    pub(crate) fn linked(&self) -> &'static str {
+        match self.is_static {
+            true => "statically linked",
+            false => "dynamically linked",
+        }
+    }
+
     /// In words.
     pub(crate) fn describe(&self) -> String {
-        let linked = if self.is_static {
-            "statically linked"
-        } else {
-            "dynamically linked"
-        };
+        let linked = self.linked();
         format!(
             "{}, {linked}, {}",
             mebibytes(self.size),

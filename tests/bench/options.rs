@@ -20,6 +20,7 @@ Measures the chat adapter against a bare relay, in turns. Usage: cargo bench -- 
   --floor             against a relay that knows the load beforehand and looks nothing up
   --one-core          everything, the load generator included, on one core
   --adapter PATH      another build of the adapter
+  --static PATH       the adapter linked statically, for the figures of its footprint
   --rounds N          so many turns of each contender (11)
   --seconds S         so long a measurement in each turn (0.3)
 ";
@@ -28,6 +29,8 @@ Measures the chat adapter against a bare relay, in turns. Usage: cargo bench -- 
 pub(crate) struct Options {
     /// The adapter's executable.
     pub(crate) adapter: PathBuf,
+    /// The same, linked statically.
+    pub(crate) lean: Option<PathBuf>,
     /// Whether this is only a first impression.
     pub(crate) quick: bool,
     /// Whether to draw growth curves.
@@ -52,6 +55,7 @@ impl Options {
         let (mut bench, mut quick, mut growth, mut one_core) = (false, false, false, false);
         let mut floor = false;
         let (mut adapter, mut only, mut rounds, mut seconds) = (None, None, None, None);
+        let mut lean = None;
         let mut windows = WINDOWS.to_vec();
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
@@ -67,6 +71,7 @@ impl Options {
                 Long("one-core") => one_core = true,
                 Long("floor") => floor = true,
                 Long("adapter") => adapter = Some(PathBuf::from(parser.value()?)),
+                Long("static") => lean = Some(PathBuf::from(parser.value()?)),
                 Long("rounds") => rounds = Some(parser.value()?.parse::<usize>()?.max(1)),
                 Long("seconds") => seconds = Some(parser.value()?.parse::<f64>()?),
                 Long("only") => only = Some(rows(&parser.value()?.string()?)?),
@@ -84,6 +89,7 @@ impl Options {
         let measure = Duration::from_secs_f64(seconds);
         Ok(bench.then_some(Self {
             adapter: adapter.unwrap_or_else(|| env!("CARGO_BIN_EXE_chat-adapter").into()),
+            lean,
             quick,
             growth,
             one_core,
