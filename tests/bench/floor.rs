@@ -6,23 +6,16 @@
 //! id can get here; it tells how much of a figure is the system's.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use memchr::{memchr, memmem};
 
+use crate::relay;
+
 /// Connects to both Proxies on this host and relays until the metadata connection ends.
 pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
-    let (mut metadata, mut data) = (connect(metadata)?, connect(data)?);
     let mut buffer = vec![0; 1 << 18];
-    for connection in [&mut metadata, &mut data] {
-        let id = request_id(connection, &mut buffer)?;
-        connection.write_all(&[&id[..], b"S|ARI.version|S|1.9.1\r\n"].concat())?;
-    }
-    let id = request_id(&mut data, &mut buffer)?;
-    let opened = &id[..id.len() - b"|SUB|".len()];
-    data.write_all(&[b"0|EOS|S|chat_room|S|", opened, b"\r\n", &id[..], b"V\r\n"].concat())?;
-
+    let (mut metadata, mut data, opened) = relay::open(metadata, data, &mut buffer)?;
+    let opened = &opened[..];
     let mut senders: Vec<Vec<u8>> = Vec::new();
     let (mut replies, mut updates) = (Vec::new(), Vec::new());
     let mut filled = 0;
@@ -31,7 +24,7 @@ pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
             0 => return Ok(()),
             read => filled += read,
         }
-        let (stamp, tail) = clock();
+        let (stamp, tail) = relay::clock();
         let mut rest = &buffer[..filled];
         while let Some(end) = memchr(b'\n', rest) {
             let line = &rest[..end - 1];
@@ -70,20 +63,6 @@ pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
     }
 }
 
-fn connect(port: u16) -> io::Result<TcpStream> {
-    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    connection.set_nodelay(true)?;
-    connection.write_all(b"1|RAC|S|enableClosePacket|S|true|S|SDK|S|bare+relay\r\n")?;
-    Ok(connection)
-}
-
-/// Reads one request that comes alone and returns its id and method, bars included.
-fn request_id(connection: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Vec<u8>> {
-    let read = connection.read(buffer)?;
-    let id = memchr(b'|', &buffer[..read]).ok_or(io::ErrorKind::UnexpectedEof)?;
-    Ok(buffer[..id + b"|MPI|".len()].to_vec())
-}
-
 /// The sender's place in the table, by the last five digits of the session id.
 fn place(session: &[u8]) -> usize {
     session[session.len() - 5..]
@@ -94,18 +73,4 @@ fn place(session: &[u8]) -> usize {
 fn context<'a>(arguments: &'a [u8], key: &[u8]) -> &'a [u8] {
     let value = &arguments[memmem::find(arguments, key).unwrap() + key.len()..];
     &value[..memchr(b'|', value).unwrap_or(value.len())]
-}
-
-/// The time that opens an update and the fields that close it, once per batch.
-fn clock() -> ([u8; 13], [u8; 57]) {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_millis();
-    let (mut stamp, mut tail) = ([0; 13], [0; 57]);
-    let (hours, minutes, seconds) = (now / 3_600_000 % 24, now / 60_000 % 60, now / 1000 % 60);
-    write!(&mut stamp[..], "{now}").unwrap();
-    let time = format_args!("|S|timestamp|S|{hours:02}:{minutes:02}:{seconds:02}");
-    write!(&mut tail[..], "{time}|S|raw_timestamp|S|{now}\r\n").unwrap();
-    (stamp, tail)
 }

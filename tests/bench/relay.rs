@@ -16,16 +16,9 @@ use memchr::memchr;
 
 /// Connects to both Proxies on this host and relays until the metadata connection ends.
 pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
-    let (mut metadata, mut data) = (connect(metadata)?, connect(data)?);
     let mut buffer = vec![0; 1 << 18];
-    for connection in [&mut metadata, &mut data] {
-        let id = request_id(connection, &mut buffer)?;
-        connection.write_all(&[&id[..], b"S|ARI.version|S|1.9.1\r\n"].concat())?;
-    }
-    let id = request_id(&mut data, &mut buffer)?;
-    let opened = &id[..id.len() - b"|SUB|".len()];
-    data.write_all(&[b"0|EOS|S|chat_room|S|", opened, b"\r\n", &id[..], b"V\r\n"].concat())?;
-
+    let (mut metadata, mut data, opened) = open(metadata, data, &mut buffer)?;
+    let opened = &opened[..];
     let mut senders: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
     let (mut replies, mut updates) = (Vec::new(), Vec::new());
     let mut filled = 0;
@@ -73,6 +66,23 @@ pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
     }
 }
 
+/// Makes both connections, answers the inits and the subscription; gives the subscription's id, too.
+pub(crate) fn open(
+    metadata: u16,
+    data: u16,
+    buffer: &mut [u8],
+) -> io::Result<(TcpStream, TcpStream, Vec<u8>)> {
+    let (mut metadata, mut data) = (connect(metadata)?, connect(data)?);
+    for connection in [&mut metadata, &mut data] {
+        let id = request_id(connection, buffer)?;
+        connection.write_all(&[&id[..], b"S|ARI.version|S|1.9.1\r\n"].concat())?;
+    }
+    let id = request_id(&mut data, buffer)?;
+    let opened = &id[..id.len() - b"|SUB|".len()];
+    data.write_all(&[b"0|EOS|S|chat_room|S|", opened, b"\r\n", &id[..], b"V\r\n"].concat())?;
+    Ok((metadata, data, opened.to_vec()))
+}
+
 fn connect(port: u16) -> io::Result<TcpStream> {
     let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     connection.set_nodelay(true)?;
@@ -88,7 +98,7 @@ fn request_id(connection: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Vec<u
 }
 
 /// The time that opens an update and the fields that close it, once per batch.
-fn clock() -> ([u8; 13], [u8; 57]) {
+pub(crate) fn clock() -> ([u8; 13], [u8; 57]) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
