@@ -19,7 +19,7 @@ pub const SLICES: usize = 16;
 const SHORTEST_UPDATE: usize = 96;
 
 /// A buffer of ciphertext that has grown beyond this is not kept.
-const SPARE_SIZE: usize = 512 << 10;
+const SPARE_SIZE: usize = 2 << 20;
 
 /// An open connection.
 #[derive(Debug)]
@@ -67,8 +67,10 @@ impl Transport {
                     let _ = session.socket().shutdown(Shutdown::Both);
                 }
                 let taken = send_now(session.socket(), scratch);
+                let rest = scratch[taken..].to_vec();
+                keep_if_small(scratch);
                 // Ciphertext is longer than what is in it.
-                (scratch[taken..].to_vec(), taken.min(lines.len()))
+                (rest, taken.min(lines.len()))
             }
         }
     }
@@ -123,9 +125,7 @@ impl Transport {
         let sealed = sealed.and_then(|()| session.seal(&[], scratch));
         sealed.map_err(|error| (0, error))?;
         let written = write_all(socket, std::slice::from_ref(scratch), watch);
-        if scratch.capacity() > SPARE_SIZE {
-            *scratch = Vec::new();
-        }
+        keep_if_small(scratch);
         written.map_err(|(taken, error)| {
             // Ciphertext is longer than what is in it.
             let starts = [0].into_iter().chain(ends);
@@ -166,6 +166,12 @@ impl Transport {
             _ => None,
         };
         failure.map_or(lost, Lost::Tls)
+    }
+}
+
+fn keep_if_small(scratch: &mut Vec<u8>) {
+    if scratch.capacity() > SPARE_SIZE {
+        *scratch = Vec::new();
     }
 }
 

@@ -154,6 +154,9 @@ impl<'a> Writer<'a> {
             // Whatever a sender writes from here on is announced, and looked after next time.
             self.queue.looking();
             let is_settled = self.watch.look();
+            // What a rush has left behind is not kept for a year.
+            self.queue.tidy();
+            self.scratch = Vec::new();
             self.look_at = (!is_settled).then(|| now + LOOK_AFTER);
         }
     }
@@ -243,6 +246,7 @@ impl<'a> Writer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ari::handler::Outlet;
     use crate::link::steps::Steps;
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
@@ -260,5 +264,32 @@ mod tests {
         assert!(writer.look_at.is_none());
         writer.time_passed().unwrap();
         assert!(writer.look_at.is_some());
+    }
+
+    #[test]
+    fn buffers_are_given_back_after_a_while() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let transport = Arc::new(Transport::Plain(Arc::new(socket)));
+        let (queue, items) =
+            Queue::new(Arc::new(Steps::new("data".into())), Arc::clone(&transport));
+        let pulse = Pulse::new(None);
+        let mut writer = Writer::new(&transport, &queue, items, Duration::ZERO, &pulse);
+        let mut lines = Vec::with_capacity(1 << 16);
+        for _ in 0..2 {
+            lines.extend_from_slice(b"1|UD3|x\r\n");
+            queue.send(lines);
+            lines = queue.buffer();
+            assert_eq!(lines.capacity(), 1 << 16);
+        }
+        lines.extend_from_slice(b"1|UD3|x\r\n");
+        queue.send(lines);
+        writer.scratch = Vec::with_capacity(1 << 16);
+        writer.look_at = Some(Instant::now());
+        writer.time_passed().unwrap();
+        assert_eq!(
+            (queue.buffer().capacity(), writer.scratch.capacity()),
+            (0, 0)
+        );
     }
 }
