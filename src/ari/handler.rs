@@ -90,7 +90,7 @@ pub trait Batch {
     /// The same for a user's message that starts with the prefix, which nearly every request is.
     ///
     /// # Errors
-    /// As [`serve`](Batch::serve).
+    /// As [`serve`](Batch::serve), which is then asked what to answer.
     fn message(
         &mut self,
         call: Call<'_>,

@@ -230,10 +230,11 @@ pub struct QuickMessage<'a> {
 
 impl<'a> QuickMessage<'a> {
     /// What [`Request::parse`] would find in a message that starts with `prefix`, as it stands on
-    /// the wire; or `None` when it takes that to tell.
+    /// the wire and without a bar; or `None` when it takes that to tell.
     #[inline(always)]
     #[must_use]
     pub fn of(line: &'a [u8], prefix: &[u8]) -> Option<QuickMessage<'a>> {
+        debug_assert!(!prefix.contains(&b'|'), "it is part of a token");
         let (id, rest) = line.split_at(find_bar(line)?);
         let rest = rest.strip_prefix(b"|NUM|S|")?;
         let rest = match rest {

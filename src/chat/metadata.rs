@@ -1,9 +1,10 @@
 //! Answers metadata requests (section 6); owns the session table.
 
 use super::ITEM;
-use super::room::{Audience, Body, Room, Session, Tally, Unheard};
+use super::room::{Audience, Body, Room, Tally, Unheard};
 use super::sessions::Sessions;
 use super::stamp::{self, Stamp};
+use super::talkers::Talkers;
 use super::update;
 use crate::ari::Side;
 use crate::ari::handler::{self, Call, Handler, Opened};
@@ -29,6 +30,7 @@ const SESSION_LOST: &str = "Session lost! Please reload the browser page(s).";
 pub struct Metadata {
     room: Arc<Room>,
     sessions: Sessions,
+    talkers: Talkers,
     /// The Proxy whose sessions these are.
     instance: Option<String>,
     stamp: Stamp,
@@ -42,6 +44,7 @@ impl Metadata {
         Metadata {
             room,
             sessions: Sessions::default(),
+            talkers: Talkers::default(),
             instance: None,
             stamp: Stamp::new(zone),
             now: stamp::now,
@@ -72,6 +75,7 @@ impl Handler for Metadata {
             ));
         } else if !self.sessions.is_empty() {
             let count = self.sessions.clear();
+            self.talkers.clear();
             self.room.tally.sessions.store(0, Ordering::Relaxed);
             opened.outlet.warn(format_args!(
                 "not the server of before: {count} sessions dropped"
@@ -83,6 +87,7 @@ impl Handler for Metadata {
         Batch {
             room: &self.room,
             sessions: &mut self.sessions,
+            talkers: &mut self.talkers,
             stamp: &mut self.stamp,
             now: self.now,
             audience: None,
@@ -98,6 +103,7 @@ impl Handler for Metadata {
 pub struct Batch<'a> {
     room: &'a Room,
     sessions: &'a mut Sessions,
+    talkers: &'a mut Talkers,
     stamp: &'a mut Stamp,
     now: fn() -> u64,
     /// From the first message of the batch on.
@@ -141,6 +147,7 @@ impl handler::Batch for Batch<'_> {
             Request::NotifySessionClose { session } => {
                 if let Some(id) = decode(session, "the session id")? {
                     self.sessions.close(id.as_bytes());
+                    self.talkers.forget(id.as_bytes());
                     self.count_sessions();
                 }
                 answer(replies).void();
@@ -219,6 +226,7 @@ impl Batch<'_> {
         update::put_ip(ip.as_deref(), &mut address);
         update::put_label(nick.as_deref(), &mut label);
         self.sessions.open(id.as_bytes(), &address, &label);
+        self.talkers.forget(id.as_bytes());
         self.count_sessions();
         Ok(())
     }
@@ -260,20 +268,27 @@ impl Batch<'_> {
         session: Text<'_>,
         body: Body<'_>,
     ) -> Result<Option<&'static str>, Malformed> {
-        let audience = self.audience.get_or_insert_with(|| {
-            self.stamp.set((self.now)());
-            self.room.enter(self.stamp)
-        });
-        let talker = Session {
-            token: session.0,
-            generation: self.sessions.generation(),
+        let audience = match &mut self.audience {
+            Some(audience) => audience,
+            None => {
+                self.stamp.set((self.now)());
+                let audience = self.audience.insert(self.room.enter());
+                let number = audience.only().map(|(number, _)| number);
+                self.talkers.begin(number, self.stamp.millis());
+                audience
+            }
         };
-        if audience.hear_quickly(talker, body, self.stamp)? {
+        if let Some(beginning) = self.talkers.beginning(session.0)
+            && audience.hear_quickly(beginning, body, self.stamp)?
+        {
             return Ok(None);
         }
         let sender = match self.sessions.sender_encoded(session.0) {
             Some(sender) => {
-                audience.keep(talker, sender, self.stamp);
+                if let Some((_, opening)) = audience.only() {
+                    let parts = [opening, sender.ip, sender.label];
+                    self.talkers.keep(session.0, parts);
+                }
                 Some(sender)
             }
             None => {

@@ -7,7 +7,6 @@
 
 use super::sessions::Sender;
 use super::stamp::Stamp;
-use super::talkers::Talkers;
 use super::update;
 use crate::ari::handler::Outlet;
 use crate::ari::request::Malformed;
@@ -19,6 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Default)]
 pub struct Room {
     open: Mutex<Vec<Subscription>>,
+    /// How many there have been.
+    opened: AtomicU64,
     /// What an operator may ask for.
     pub tally: Tally,
 }
@@ -36,14 +37,16 @@ pub struct Tally {
 
 /// An open subscription of the room.
 pub struct Subscription {
+    /// No other has it.
+    number: u64,
     outlet: Arc<dyn Outlet>,
     /// What its updates have before the sender's address, but for the time.
     opening: Vec<u8>,
-    /// The same with the time and the sender, for those who talk at present.
-    talkers: Talkers,
     /// Updates of the present batch, and the most that it may grow to.
     staged: Vec<u8>,
     limit: usize,
+    /// The connection was gone when the present batch began.
+    closed: bool,
 }
 
 /// Why a message was not relayed.
@@ -67,11 +70,12 @@ impl Room {
         open.retain(|subscription| !subscription.is_of(outlet));
         outlet.send(lines);
         open.push(Subscription {
+            number: self.opened.fetch_add(1, Ordering::Relaxed),
             outlet: Arc::clone(outlet),
             opening,
-            talkers: Talkers::default(),
             staged: Vec::new(),
             limit: 0,
+            closed: false,
         });
     }
 
@@ -89,18 +93,17 @@ impl Room {
         !self.lock().is_empty()
     }
 
-    /// Holds the subscriptions as they are, to relay a batch of messages to them, all of which
-    /// are sent at the time of `stamp`.
+    /// Holds the subscriptions as they are, to relay a batch of messages to them.
     #[must_use]
-    pub fn enter(&self, stamp: &Stamp) -> Audience<'_> {
+    pub fn enter(&self) -> Audience<'_> {
         let mut open = self.lock();
         for subscription in open.iter_mut() {
-            // One that closes later takes the batch all the same and counts it as lost.
-            subscription.limit = match subscription.outlet.is_closed() {
+            // One that closes later takes the whole batch, and counts it as lost.
+            subscription.closed = subscription.outlet.is_closed();
+            subscription.limit = match subscription.closed {
                 true => 0,
                 false => subscription.outlet.free(),
             };
-            subscription.talkers.set_time(stamp.millis());
             if subscription.limit > 0 {
                 subscription.staged = subscription.outlet.buffer();
             }
@@ -119,21 +122,6 @@ impl Subscription {
         Arc::ptr_eq(&self.outlet, outlet)
     }
 
-    /// Appends the update of one who talks at present. Says whether it did; if not, it takes
-    /// [`stage`](Self::stage) to tell why.
-    #[inline]
-    fn stage_quickly(
-        &mut self,
-        session: Session<'_>,
-        body: Body<'_>,
-        stamp: &Stamp,
-    ) -> Result<bool, Malformed> {
-        match self.talkers.beginning(session.token, session.generation) {
-            Some(beginning) => append(&mut self.staged, self.limit, [beginning], body, stamp),
-            None => Ok(false),
-        }
-    }
-
     /// Appends one update, or nothing.
     fn stage(
         &mut self,
@@ -141,10 +129,10 @@ impl Subscription {
         body: Body<'_>,
         stamp: &Stamp,
     ) -> Result<Result<(), Unheard>, Malformed> {
-        if self.outlet.is_closed() {
+        if self.closed {
             return Ok(Err(Unheard::Nobody));
         }
-        let parts = beginning(&self.opening, sender, stamp);
+        let parts = [stamp.millis(), &self.opening, sender.ip, sender.label];
         if append(&mut self.staged, self.limit, parts, body, stamp)? {
             return Ok(Ok(()));
         }
@@ -169,11 +157,6 @@ impl Subscription {
         }
         append(&mut Vec::new(), capacity, parts, body, stamp)
     }
-}
-
-/// What an update has before its text.
-fn beginning<'a>(opening: &'a [u8], sender: Sender<'a>, stamp: &'a Stamp) -> [&'a [u8]; 4] {
-    [stamp.millis(), opening, sender.ip, sender.label]
 }
 
 /// Appends one update, if the whole is not longer than `limit` then. Says whether it is not.
@@ -228,45 +211,37 @@ impl Body<'_> {
     }
 }
 
-/// A sender that has not been looked up.
-#[derive(Clone, Copy, Debug)]
-pub struct Session<'a> {
-    /// Its id as it stands on the wire.
-    pub token: &'a [u8],
-    /// The [generation](super::sessions::Sessions::generation) of the sessions.
-    pub generation: u64,
-}
-
 /// The subscriptions, held still. Dropping it sends what was said.
 pub struct Audience<'a> {
     open: MutexGuard<'a, Vec<Subscription>>,
 }
 
 impl Audience<'_> {
-    /// Relays a message of one who talks at present, if that can be done without a look at the
-    /// sessions and nothing speaks against it. Says whether it has.
+    /// The number of the subscription, and what its updates have between the time and the sender's
+    /// address, if there is just one.
+    #[must_use]
+    pub fn only(&self) -> Option<(u64, &[u8])> {
+        match &self.open[..] {
+            [only] => Some((only.number, &only.opening)),
+            _ => None,
+        }
+    }
+
+    /// Relays a message to the only subscription there is, if nothing speaks against it: what
+    /// stands before the text is known already. Says whether it has.
     ///
     /// # Errors
     /// As [`hear`](Self::hear).
     #[inline]
     pub fn hear_quickly(
         &mut self,
-        session: Session<'_>,
+        beginning: &[u8],
         body: Body<'_>,
         stamp: &Stamp,
     ) -> Result<bool, Malformed> {
         match &mut self.open[..] {
-            [only] => only.stage_quickly(session, body, stamp),
+            [only] => append(&mut only.staged, only.limit, [beginning], body, stamp),
             _ => Ok(false),
-        }
-    }
-
-    /// Keeps what it takes to hear a sender quickly, as one who talks at present.
-    pub fn keep(&mut self, session: Session<'_>, sender: Sender<'_>, stamp: &Stamp) {
-        for subscription in self.open.iter_mut() {
-            let parts = beginning(&subscription.opening, sender, stamp);
-            let Session { token, generation } = session;
-            subscription.talkers.keep(token, generation, &parts);
         }
     }
 
@@ -309,5 +284,169 @@ impl Tally {
             counter.store(counter.load(Ordering::Relaxed) + *count, Ordering::Relaxed);
             *count = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt;
+
+    /// A connection that ends in memory.
+    struct Memory {
+        sent: Mutex<Vec<u8>>,
+        free: usize,
+        capacity: usize,
+        closed: bool,
+    }
+
+    impl Outlet for Memory {
+        fn free(&self) -> usize {
+            self.free
+        }
+
+        fn capacity(&self) -> usize {
+            self.capacity
+        }
+
+        fn is_closed(&self) -> bool {
+            self.closed
+        }
+
+        fn buffer(&self) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn send(&self, lines: Vec<u8>) {
+            self.sent.lock().unwrap().extend(lines);
+        }
+
+        fn note(&self, _: fmt::Arguments<'_>) {}
+
+        fn warn(&self, _: fmt::Arguments<'_>) {}
+    }
+
+    const SENDER: Sender<'_> = Sender {
+        ip: b"192.0.2.7",
+        label: b"|label|",
+    };
+
+    fn stamp() -> Stamp {
+        let mut stamp = Stamp::new(jiff::tz::TimeZone::UTC);
+        stamp.set(1_732_348_805_123);
+        stamp
+    }
+
+    fn outlet(free: usize, capacity: usize, closed: bool) -> Arc<Memory> {
+        Arc::new(Memory {
+            sent: Mutex::default(),
+            free,
+            capacity,
+            closed,
+        })
+    }
+
+    /// What becomes of a text in a room that goes to these.
+    fn say(text: &str, outlets: &[Arc<Memory>]) -> Result<(), Unheard> {
+        let room = Room::default();
+        for (number, outlet) in outlets.iter().enumerate() {
+            let outlet = Arc::clone(outlet) as Arc<dyn Outlet>;
+            room.subscribe(&outlet, format!("{number}").as_bytes(), Vec::new());
+        }
+        let mut audience = room.enter();
+        audience
+            .hear(SENDER, Body::Decoded(text), &stamp())
+            .unwrap()
+    }
+
+    /// How long the update of a text is.
+    fn size(text: &str) -> usize {
+        let all = outlet(usize::MAX, usize::MAX, false);
+        assert_eq!(say(text, &[Arc::clone(&all)]), Ok(()));
+        all.sent.lock().unwrap().len()
+    }
+
+    #[test]
+    fn what_fits_to_the_byte_is_taken() {
+        for text in ["hello", "||||", "+"] {
+            let size = size(text);
+            assert_eq!(say(text, &[outlet(size, usize::MAX, false)]), Ok(()));
+            let full = outlet(size - 1, usize::MAX, false);
+            assert_eq!(say(text, &[Arc::clone(&full)]), Err(Unheard::Congested));
+            assert!(full.sent.lock().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_can_never_fit_is_told_from_what_must_wait() {
+        for text in ["hello", "||||", "+"] {
+            let size = size(text);
+            for free in [0, size - 1] {
+                let waits = [outlet(free, size, false)];
+                assert_eq!(say(text, &waits), Err(Unheard::Congested));
+                let never = [outlet(free, size - 1, false)];
+                assert_eq!(say(text, &never), Err(Unheard::TooLong));
+            }
+        }
+    }
+
+    #[test]
+    fn a_closed_connection_is_nobody() {
+        assert_eq!(say("hello", &[]), Err(Unheard::Nobody));
+        let closed = || outlet(usize::MAX, usize::MAX, true);
+        assert_eq!(say("hello", &[closed()]), Err(Unheard::Nobody));
+        let full = || outlet(0, usize::MAX, false);
+        for pair in [[closed(), full()], [full(), closed()]] {
+            assert_eq!(say("hello", &pair), Err(Unheard::Congested));
+        }
+    }
+
+    #[test]
+    fn one_that_hears_is_enough_and_all_that_can_do() {
+        let free = || outlet(usize::MAX, usize::MAX, false);
+        for other in [outlet(0, usize::MAX, false), outlet(0, 0, true), free()] {
+            for turned in [false, true] {
+                let hears = free();
+                let mut pair = [Arc::clone(&hears), Arc::clone(&other)];
+                if turned {
+                    pair.reverse();
+                }
+                assert_eq!(say("hello", &pair), Ok(()));
+                assert!(!hears.sent.lock().unwrap().is_empty());
+            }
+        }
+        let pair = [free(), free()];
+        assert_eq!(say("hello", &pair), Ok(()));
+        let sent = pair.map(|outlet| outlet.sent.lock().unwrap().clone());
+        assert!(sent[0].starts_with(b"1732348805123|UD3|S|chat_room|S|0|"));
+        assert!(sent[1].starts_with(b"1732348805123|UD3|S|chat_room|S|1|"));
+    }
+
+    #[test]
+    fn only_a_single_subscription_is_spoken_to_quickly() {
+        let room = Room::default();
+        let (one, other) = (
+            outlet(usize::MAX, usize::MAX, false),
+            outlet(usize::MAX, usize::MAX, false),
+        );
+        let subscribe = |outlet: &Arc<Memory>| {
+            let outlet = Arc::clone(outlet) as Arc<dyn Outlet>;
+            room.subscribe(&outlet, b"1", Vec::new());
+        };
+        let quickly = || {
+            let mut audience = room.enter();
+            let number = audience.only().map(|(number, _)| number);
+            let heard = audience.hear_quickly(b"begins", Body::Decoded("x"), &stamp());
+            assert_eq!(heard.unwrap(), number.is_some());
+            number
+        };
+        assert_eq!(quickly(), None);
+        subscribe(&one);
+        let first = quickly().unwrap();
+        subscribe(&one);
+        assert_ne!(quickly().unwrap(), first);
+        subscribe(&other);
+        assert_eq!(quickly(), None);
+        assert!(other.sent.lock().unwrap().is_empty());
     }
 }

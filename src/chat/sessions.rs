@@ -34,7 +34,6 @@ pub struct Sessions {
     hasher: DefaultHashBuilder,
     /// How many of the ids do not stand for themselves when they are encoded.
     odd: usize,
-    generation: u64,
 }
 
 #[derive(Debug)]
@@ -106,12 +105,6 @@ impl Sessions {
         self.records.is_empty()
     }
 
-    /// Changes whenever an id that was known is no more, or stands for something else.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
     /// Remembers a session; one that is known already is labelled anew.
     pub fn open(&mut self, id: &[u8], ip: &[u8], label: &[u8]) {
         let hash = self.hasher.hash_one(id);
@@ -123,7 +116,6 @@ impl Sessions {
         if let Some(&at) = known {
             let old = std::mem::replace(&mut records[at as usize], record);
             self.labels.release(old.label, &self.hasher);
-            self.generation += 1;
             return;
         }
         self.odd += usize::from(is_odd(id));
@@ -144,7 +136,6 @@ impl Sessions {
             return false;
         };
         let (at, _) = entry.remove();
-        self.generation += 1;
         self.odd -= usize::from(is_odd(id));
         let last = records.len() - 1;
         if at as usize != last {
@@ -162,10 +153,7 @@ impl Sessions {
     /// Forgets them all; says how many they were.
     pub fn clear(&mut self) -> usize {
         let count = self.len();
-        *self = Sessions {
-            generation: self.generation + 1,
-            ..Sessions::default()
-        };
+        *self = Sessions::default();
         count
     }
 
@@ -307,11 +295,9 @@ mod tests {
         fn it_does_what_a_map_does(steps in proptest::collection::vec((0..3u8, 0..20u8, 0..5u8), 0..200)) {
             let mut sessions = Sessions::default();
             let mut twin = HashMap::new();
-            let mut gone = Vec::new();
             for (step, id, label) in steps {
                 let id = format!("S{id}").repeat(usize::from(id) + 1).into_bytes();
                 let (ip, label) = (vec![b'1'; usize::from(label)], vec![b'n'; usize::from(label)]);
-                let (before, was_known) = (sessions.generation(), twin.contains_key(&id));
                 match step {
                     0 | 1 => {
                         sessions.open(&id, &ip, &label);
@@ -319,9 +305,6 @@ mod tests {
                     }
                     _ => prop_assert_eq!(sessions.close(&id), twin.remove(&id).is_some()),
                 }
-                prop_assert_eq!(sessions.generation() != before, was_known);
-                prop_assert!(!was_known || !gone.contains(&sessions.generation()));
-                gone.push(before);
                 prop_assert_eq!(sessions.len(), twin.len());
                 for (id, (ip, label)) in &twin {
                     let sender = sessions.sender(id).unwrap();
@@ -333,7 +316,6 @@ mod tests {
             labels.dedup();
             prop_assert_eq!(sessions.labels.0.len(), labels.len());
             prop_assert_eq!(sessions.clear(), twin.len());
-            prop_assert!(!gone.contains(&sessions.generation()));
         }
     }
 }

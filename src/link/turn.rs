@@ -41,8 +41,8 @@ impl<B: Batch> Turn<'_, B> {
         if self.quick
             && let Line::Complete(line) = line
             && let Some(quick) = QuickMessage::of(line, B::PREFIX)
+            && self.message(quick)
         {
-            self.message(quick);
             return Ok(());
         }
         self.ordinary_line(line)
@@ -81,16 +81,15 @@ impl<B: Batch> Turn<'_, B> {
         self.request(call, Request::parse(method, head.args))
     }
 
+    /// Serves a message, unless something is wrong with it, which the ordinary way will tell.
     #[inline]
-    fn message(&mut self, quick: QuickMessage<'_>) {
+    fn message(&mut self, quick: QuickMessage<'_>) -> bool {
         let call = Call {
             id: quick.id,
             method: Method::Num,
             encoding: self.encoding,
         };
-        if let Err(malformed) = self.batch.message(call, quick, self.replies) {
-            self.refuse(call, &malformed.to_string());
-        }
+        self.batch.message(call, quick, self.replies).is_ok()
     }
 
     fn request<'r>(

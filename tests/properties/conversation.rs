@@ -45,3 +45,55 @@ fn events_beyond_the_room_there_is_are_refused() {
           M5|NUM|S|#|S|S1|S|CHAT%7Cfour\n",
     );
 }
+
+#[test]
+fn room_is_used_to_the_byte() {
+    let open = "T1732348805123\nM1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7\nD10|SUB|S|chat_room\n";
+    let text = "x".repeat(60);
+    for room in 0..500 {
+        // The second finds its sender known, and the third needs more than it looks.
+        let messages: String = [&text, &text, "a+b %7C"]
+            .iter()
+            .map(|text| format!("M2|NUM|S|#|S|S1|S|CHAT%7C{text}\n"))
+            .collect();
+        play(format!("{open}F{room}\n{messages}").as_bytes());
+    }
+}
+
+#[test]
+fn the_clock_may_change_its_length_while_nothing_is_taken() {
+    play(
+        b"T1732348805123\n\
+          M1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7\n\
+          M1|NNS|S|#|S|S2|S|REMOTE_IP|S|192.0.2.8\n\
+          D10|SUB|S|chat_room\n\
+          M2|NUM|S|#|S|S2|S|CHAT%7Cone\n\
+          ;\n\
+          F0\n\
+          T5\n\
+          M3|NUM|S|#|S|S1|S|CHAT%7Cno room\n\
+          ;\n\
+          F1000\n\
+          T1732348805124\n\
+          M4|NUM|S|#|S|S1|S|CHAT%7Ctwo\n",
+    );
+}
+
+#[test]
+fn who_talks_under_a_new_name_is_heard_under_it() {
+    play(
+        b"T1732348805123\n\
+          M1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7\n\
+          D10|SUB|S|chat_room\n\
+          M2|NUM|S|#|S|S1|S|CHAT%7Cone\n\
+          M3|NUM|S|#|S|S1|S|CHAT%7Ctwo\n\
+          M4|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.8\n\
+          M5|NUM|S|#|S|S1|S|CHAT%7Cthree\n\
+          M6|NSC|S|S1\n\
+          M7|NUM|S|#|S|S1|S|CHAT%7Cfour\n\
+          M8|NNS|S|#|S|S1\n\
+          M9|NUM|S|#|S|S1|S|CHAT%7Cfive\n\
+          O9b\n\
+          Ma|NUM|S|#|S|S1|S|CHAT%7Csix\n",
+    );
+}

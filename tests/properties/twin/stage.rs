@@ -1,7 +1,8 @@
 //! Plays a script to the library and to the twin, side by side, and compares every byte that comes out.
 //!
 //! Lines are taken apart here as the link does it: a line with no method, or with one that is not of its side, is
-//! skipped; what does not parse is answered with an error.
+//! skipped; what does not parse is answered with an error. Each script is played twice, with users' messages taken the
+//! quick way and not, and the library must say the same.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering;
 use chat_adapter::ari::Side;
 use chat_adapter::ari::handler::{Batch, Call, Handler, Opened, Outlet};
 use chat_adapter::ari::reply::ErrorKind;
-use chat_adapter::ari::request::{Head, Method, Request};
+use chat_adapter::ari::request::{Head, Method, QuickMessage, Request};
 use chat_adapter::ari::version::Version;
 use chat_adapter::chat::data::Data;
 use chat_adapter::chat::metadata::Metadata;
@@ -38,6 +39,10 @@ struct Stage {
     spoken: Spoken,
     twin: Chat,
     space: usize,
+    /// Whether users' messages are taken the quick way where they can be.
+    quick: bool,
+    /// All that came out.
+    said: Vec<u8>,
 }
 
 /// What must come out of a connection: an answer to a request under an id, or an event.
@@ -51,14 +56,18 @@ enum Due {
 /// # Panics
 /// As soon as the two differ, or anything is said that the protocol does not allow.
 pub(crate) fn play(script: &[u8]) {
-    let mut stage = Stage::new();
-    for step in steps(script) {
-        stage.step(&step);
-    }
+    let [quickly, generally] = [true, false].map(|quick| {
+        let mut stage = Stage::new(quick);
+        for step in steps(script) {
+            stage.step(&step);
+        }
+        stage.said
+    });
+    assert_eq!(shown(&quickly), shown(&generally), "quickly and generally");
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn new(quick: bool) -> Self {
         let room = Arc::<Room>::default();
         let now = || NOW.with(Cell::get);
         NOW.with(|time| time.set(0));
@@ -71,6 +80,8 @@ impl Stage {
             spoken: Spoken::Modern,
             twin: Chat::default(),
             space: 1 << 16,
+            quick,
+            said: Vec::new(),
         };
         stage.open_metadata(Spoken::Modern, "");
         stage.open_data();
@@ -141,7 +152,9 @@ impl Stage {
                 self.twin.room = self.space;
                 continue;
             };
-            serve(&mut batch, Side::Metadata, line, encoding, &mut replies);
+            if !(self.quick && serve_quickly(&mut batch, line, encoding, &mut replies)) {
+                serve(&mut batch, Side::Metadata, line, encoding, &mut replies);
+            }
             let Some(line) = asked(line, &METADATA) else {
                 continue;
             };
@@ -156,7 +169,9 @@ impl Stage {
         batch.commit();
         drop(batch);
         compare(&replies, &answers, encoding);
-        compare(&self.outlet.take(), &events, Encoding::Smart);
+        let updates = self.outlet.take();
+        compare(&updates, &events, Encoding::Smart);
+        self.said.extend([replies, updates].concat());
     }
 
     fn data(&mut self, lines: &[&[u8]]) {
@@ -178,7 +193,9 @@ impl Stage {
         }
         batch.commit();
         self.outlet.send(replies);
-        compare(&self.outlet.take(), &due, Encoding::Smart);
+        let said = self.outlet.take();
+        compare(&said, &due, Encoding::Smart);
+        self.said.extend(said);
     }
 
     fn compare_counts(&self) {
@@ -202,6 +219,33 @@ impl Stage {
     }
 }
 
+/// Takes a user's message to the library the quick way, as the link does. Says whether that is all.
+fn serve_quickly<B: Batch>(
+    batch: &mut B,
+    line: &[u8],
+    encoding: Encoding,
+    replies: &mut Vec<u8>,
+) -> bool {
+    let Some(quick) = QuickMessage::of(line, B::PREFIX) else {
+        return false;
+    };
+    let before = replies.len();
+    let served = batch.message(call(quick.id, Method::Num, encoding), quick, replies);
+    assert!(served.is_ok() || replies.len() == before, "half a reply");
+    served.is_ok()
+}
+
+fn call(id: &[u8], method: Method, encoding: Encoding) -> Call<'_> {
+    Call {
+        id,
+        method,
+        encoding: match encoding {
+            Encoding::Smart => chat_adapter::ari::text::Encoding::Smart,
+            Encoding::Form => chat_adapter::ari::text::Encoding::Form,
+        },
+    }
+}
+
 /// Takes a line to the library, as the link does.
 fn serve(
     batch: &mut impl Batch,
@@ -215,14 +259,7 @@ fn serve(
     let Some(method) = method.filter(|method| !matches!(method, Method::Mpi | Method::Dpi)) else {
         return;
     };
-    let call = Call {
-        id: head.id,
-        method,
-        encoding: match encoding {
-            Encoding::Smart => chat_adapter::ari::text::Encoding::Smart,
-            Encoding::Form => chat_adapter::ari::text::Encoding::Form,
-        },
-    };
+    let call = call(head.id, method, encoding);
     let before = replies.len();
     let served = Request::parse(method, head.args)
         .inspect_err(|error| assert!(!error.to_string().is_empty()))
