@@ -1,4 +1,4 @@
-//! Answers metadata requests (section 6); owns the session table.
+//! Answers metadata requests (section 6); owns the session table, and what is known of who talks.
 
 use super::ITEM;
 use super::room::{Audience, Body, Room, Tally, Unheard};

@@ -12,7 +12,7 @@ const SLOTS: usize = 256;
 const LONGEST: usize = 1024;
 
 /// So many in a row must have asked in vain before a slot that is in use changes hands: in a
-/// crowd that takes up little time, and one who talks does not lose a slot.
+/// crowd that takes up little time, and where few talk nobody loses a slot.
 const PATIENCE: u8 = 8;
 
 /// The beginnings of some senders' updates under one subscription, each with the time in front, by
@@ -36,7 +36,7 @@ struct Slot {
     id: usize,
     /// The moment that stands in the beginning.
     moment: u64,
-    /// How many have asked in vain since the holder did.
+    /// How often it was asked for in vain since the holder was found.
     vain: u8,
 }
 

@@ -154,7 +154,7 @@ impl<'a> Writer<'a> {
             // Whatever a sender writes from here on is announced, and looked after next time.
             self.queue.looking();
             let is_settled = self.watch.look();
-            // What a rush has left behind is not kept for a year.
+            // What a rush has left behind is the allocator's again.
             self.queue.tidy();
             self.scratch = Vec::new();
             self.look_at = (!is_settled).then(|| now + LOOK_AFTER);
@@ -204,12 +204,12 @@ impl<'a> Writer<'a> {
         let written = self.write(&batches);
         self.batches = batches;
         written?;
-        self.look_later();
-        // Where there is always something to write, no time ever passes otherwise.
-        self.look_if_due(self.queue.last_write());
         for batch in self.batches.drain(..) {
             self.queue.written(batch);
         }
+        self.look_later();
+        // Where there is always something to write, no time ever passes otherwise.
+        self.look_if_due(self.queue.last_write());
         Ok(())
     }
 

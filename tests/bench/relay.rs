@@ -1,4 +1,4 @@
-//! The bare relay: the floor that physics sets under every figure of this bench.
+//! The bare relay: the yardstick of this bench.
 //!
 //! It does the fewest system calls and copies by which a NUM becomes a reply and an update: one
 //! thread, one blocking read of the metadata connection into a large buffer, two buffers grown by

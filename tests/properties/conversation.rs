@@ -97,3 +97,16 @@ fn who_talks_under_a_new_name_is_heard_under_it() {
           Ma|NUM|S|#|S|S1|S|CHAT%7Csix\n",
     );
 }
+
+#[test]
+fn a_connection_that_is_going_away_hears_nobody() {
+    play(
+        b"T1732348805123\n\
+          M1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7\n\
+          D10|SUB|S|chat_room\n\
+          M2|NUM|S|#|S|S1|S|CHAT%7Cone\n\
+          ;\n\
+          X\n\
+          M3|NUM|S|#|S|S1|S|CHAT%7Cno one\n",
+    );
+}
