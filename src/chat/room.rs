@@ -150,7 +150,7 @@ impl Subscription {
         stamp: &Stamp,
     ) -> Result<bool, Malformed> {
         let capacity = self.outlet.capacity();
-        let steady = parts.concat().len() + stamp.closing().len();
+        let steady = parts.iter().map(|part| part.len()).sum::<usize>() + stamp.closing().len();
         // Three bytes for one is the most that the encoding makes of a text.
         if steady.saturating_add(body.len() * 3) <= capacity {
             return Ok(true);

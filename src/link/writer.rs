@@ -251,13 +251,19 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
 
-    #[test]
-    fn a_keepalive_is_looked_after_like_anything_that_is_written() {
+    /// What a writer writes to, with the listener that keeps its peer alive.
+    fn connected() -> (TcpListener, Arc<Transport>, Queue, Receiver<Item>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let transport = Arc::new(Transport::Plain(Arc::new(socket)));
-        let (queue, items) =
-            Queue::new(Arc::new(Steps::new("data".into())), Arc::clone(&transport));
+        let steps = Arc::new(Steps::new("data".into()));
+        let (queue, items) = Queue::new(steps, Arc::clone(&transport));
+        (listener, transport, queue, items)
+    }
+
+    #[test]
+    fn a_keepalive_is_looked_after_like_anything_that_is_written() {
+        let (_listener, transport, queue, items) = connected();
         let pulse = Pulse::new(None);
         let due = Duration::from_nanos(1);
         let mut writer = Writer::new(&transport, &queue, items, due, &pulse);
@@ -268,11 +274,7 @@ mod tests {
 
     #[test]
     fn buffers_are_given_back_after_a_while() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let transport = Arc::new(Transport::Plain(Arc::new(socket)));
-        let (queue, items) =
-            Queue::new(Arc::new(Steps::new("data".into())), Arc::clone(&transport));
+        let (_listener, transport, queue, items) = connected();
         let pulse = Pulse::new(None);
         let mut writer = Writer::new(&transport, &queue, items, Duration::ZERO, &pulse);
         let mut lines = Vec::with_capacity(1 << 16);
