@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Config;
-use crate::link::tls;
-use crate::secret::Secret;
+use crate::server::{Secret, tls};
 use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
 
@@ -201,7 +200,7 @@ impl std::error::Error for UsageError {}
 
 impl From<lexopt::Error> for UsageError {
     fn from(error: lexopt::Error) -> Self {
-        UsageError(crate::shown::Shown(error.to_string().as_bytes()).to_string())
+        UsageError(crate::ari::escape::Escaped(error.to_string().as_bytes()).to_string())
     }
 }
 
@@ -322,7 +321,7 @@ fn no_value(option: &Opt, is_short: bool, parser: &mut Parser) -> Result<(), Usa
         return Ok(());
     };
     let value = value.to_string_lossy();
-    let shown = crate::shown::Shown(value.as_bytes());
+    let shown = crate::ari::escape::Escaped(value.as_bytes());
     Err(UsageError(match option.short.filter(|_| is_short) {
         Some(short) => format!("invalid option '-{short}{shown}': long names take two dashes"),
         None => format!("--{} takes no value: {shown}", option.long),
@@ -384,7 +383,7 @@ fn file(option: &Opt, parser: &mut Parser) -> Result<PathBuf, UsageError> {
 }
 
 fn invalid(option: &Opt, value: &str, want: &str) -> UsageError {
-    let shown = crate::shown::Shown(value.as_bytes());
+    let shown = crate::ari::escape::Escaped(value.as_bytes());
     UsageError(format!("--{} {shown}: not {want}", option.long))
 }
 

@@ -1,8 +1,7 @@
 //! Where user and password come from: the command line, a file, the environment, the service
 //! manager's credentials; in this order, each of the two by itself.
 
-use crate::link::Credentials;
-use crate::secret::Secret;
+use crate::server::{Credentials, Secret};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
@@ -32,33 +31,33 @@ pub struct Found {
 
 /// Why they cannot be had; one line that names the thing.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum CredentialsError {
     /// One of the two is missing.
     Usage(String),
     /// A file is no good.
     File(String),
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for CredentialsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Problem::Usage(what) | Problem::File(what)) = self;
+        let (CredentialsError::Usage(what) | CredentialsError::File(what)) = self;
         f.write_str(what)
     }
 }
 
-impl std::error::Error for Problem {}
+impl std::error::Error for CredentialsError {}
 
 impl Sources {
     /// Looks everywhere. `env` is the environment.
     ///
     /// # Errors
-    /// [`Problem`].
-    pub fn find(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Found, Problem> {
+    /// [`CredentialsError`].
+    pub fn find(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Found, CredentialsError> {
         let mut warnings = Vec::new();
         let variable = |name: &str| match env(name).filter(|value| !value.is_empty()) {
             None => Ok(None),
             Some(value) => value.into_string().map(Some).map_err(|_| {
-                Problem::Usage(format!("the variable {name} holds what is not UTF-8"))
+                CredentialsError::Usage(format!("the variable {name} holds what is not UTF-8"))
             }),
         };
         let directory = env("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty());
@@ -100,14 +99,14 @@ impl Sources {
             (Some(user), Some(password)) => Some(Credentials { user, password }),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(Problem::Usage(
+                return Err(CredentialsError::Usage(
                     "there is a user but no password: give --password-file or --password, \
                      CHAT_ADAPTER_PASSWORD or the credential chat-adapter.password"
                         .into(),
                 ));
             }
             (None, Some(_)) => {
-                return Err(Problem::Usage(
+                return Err(CredentialsError::Usage(
                     "there is a password but no user: give --user, CHAT_ADAPTER_USER or the \
                      credential chat-adapter.user"
                         .into(),
@@ -141,8 +140,8 @@ fn secret(read: Read, warnings: &mut Vec<String>) -> Secret {
 const LARGEST: u64 = 1 << 20;
 
 /// A file's text without one line end at its end.
-fn read(file: &Path) -> Result<Read, Problem> {
-    let problem = |what: String| Problem::File(format!("{} {what}", file.display()));
+fn read(file: &Path) -> Result<Read, CredentialsError> {
+    let problem = |what: String| CredentialsError::File(format!("{} {what}", file.display()));
     let unreadable = |error: io::Error| problem(format!("cannot be read: {error}"));
     let mut opened = File::open(file).map_err(unreadable)?;
     let mode = opened.metadata().map_err(unreadable)?.mode();
@@ -253,7 +252,7 @@ mod tests {
                 password: None,
                 password_file: Some(file.clone()),
             };
-            let Err(Problem::File(text)) = sources.find(|_| None) else {
+            let Err(CredentialsError::File(text)) = sources.find(|_| None) else {
                 panic!("{}", file.display())
             };
             assert!(text.starts_with(&*file.to_string_lossy()), "{text}");
@@ -286,7 +285,7 @@ mod tests {
             ("CHAT_ADAPTER_USER", "no password"),
             ("CHAT_ADAPTER_PASSWORD", "no user"),
         ] {
-            let Err(Problem::Usage(text)) = sources.find(only(name)) else {
+            let Err(CredentialsError::Usage(text)) = sources.find(only(name)) else {
                 panic!("{name}")
             };
             assert!(text.contains(missing), "{text}");

@@ -1,262 +1,134 @@
-//! `chat-adapter`: the Remote Adapter of Lightstreamer's Basic Chat Demo.
+//! Remote Adapters for Lightstreamer Server: a kit to write them with, and the Basic Chat Demo as
+//! the first one.
 //!
-//! Lightstreamer Server keeps the connections to browsers and phones. What they may do, and what
-//! they get, is decided here: this process connects to the server's two Proxy Adapters and
-//! answers what they ask. Arrows point one way:
+//! Lightstreamer Server keeps the connections to browsers and phones. What they may do, and what they
+//! get, is decided by an *Adapter Set*: here by a process of your own, which talks to the server's two
+//! *Proxy Adapters* by the ARI protocol. An adapter has two sides, and each is a trait:
 //!
-//! - [`cli`], [`credentials`], [`logging`], [`system`], [`service`]: how the program is
-//!   started, watched and ended;
-//! - [`link`]: one connection to a Proxy, its threads, its life and death;
-//! - [`chat`]: what is answered; pure state;
-//! - [`ari`]: the protocol; pure functions.
+//! - a [`MetadataProvider`](provider::MetadataProvider) answers questions: may this user log in?
+//!   which items are in this group? what to do with this message? Every method has a default.
+//! - a [`DataProvider`](provider::DataProvider) is told which items somebody wants, and sends their
+//!   events by an [`ItemEventListener`](provider::ItemEventListener), from any thread.
 //!
-//! [`Adapter::start`] puts them together.
+//! [`Servers`](server::Servers) runs them: it connects to the Proxies, says hello, answers the init,
+//! calls the provider, and connects again when a connection is lost. You need one side only if the
+//! other one is somebody else's, or the server's own.
+//!
+//! # A complete adapter
+//!
+//! It greets, once for everybody who comes to listen:
+//!
+//! ```
+//! use chat_adapter::provider::{DataError, DataProvider, ItemEventListener};
+//! use chat_adapter::server::local::LocalProxy;
+//! # use chat_adapter::server::{Servers, StartError};
+//!
+//! #[derive(Default)]
+//! struct Greetings {
+//!     listener: Option<ItemEventListener>,
+//! }
+//!
+//! impl DataProvider for Greetings {
+//!     fn set_listener(&mut self, listener: ItemEventListener) {
+//!         self.listener = Some(listener);
+//!     }
+//!
+//!     fn subscribe(&mut self, item: &str) -> Result<(), DataError> {
+//!         if item != "greetings" {
+//!             return Err(DataError::Subscription("No such item".into()));
+//!         }
+//!         if let Some(listener) = &self.listener {
+//!             // Whoever does not get it now does so with the next event.
+//!             let _ = listener.update(item, false, |event| {
+//!                 event.field("message", "Hello").field("timestamp", 1_732_348_800_000_i64);
+//!             });
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     fn unsubscribe(&mut self, _item: &str) -> Result<(), DataError> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! // To run it against a server on this host:
+//! # fn run() -> Result<(), StartError> {
+//! Servers::builder().data(6661, Greetings::default)?.wait();
+//! # Ok(())
+//! # }
+//!
+//! // To try it without one, a Proxy in memory plays the server's part:
+//! let mut proxy = LocalProxy::data_at(Greetings::default(), || 1_732_348_800_000);
+//! proxy.send(b"1|DPI|S|ARI.version|S|1.9.1\r\n2|SUB|S|greetings\r\n")?;
+//! let received = String::from_utf8_lossy(&proxy.received()).into_owned();
+//! assert_eq!(
+//!     received.lines().collect::<Vec<_>>(),
+//!     [
+//!         "1|DPI|S|ARI.version|S|1.9.1",
+//!         "1732348800000|EOS|S|greetings|S|2",
+//!         "1732348800000|UD3|S|greetings|S|2|B|0|S|message|S|Hello|S|timestamp|S|1732348800000",
+//!         "2|SUB|V",
+//!     ]
+//! );
+//! # Ok::<(), chat_adapter::server::Disconnect>(())
+//! ```
+//!
+//! More of that kind stand in the repository under `tests/examples`: `hello_world.rs`, which sends
+//! each second from a thread of its own, and `login.rs`, a metadata provider. The chat in [`chat`] is
+//! an adapter like any other: it uses nothing that is not public.
+//!
+//! # What must not block
+//!
+//! Each connection has one thread that reads requests and calls the provider. While a method of
+//! yours runs, the requests behind it wait, those of other users included; so what takes long belongs
+//! into a thread of your own. Nothing you call here waits for a Proxy: the listener refuses what does
+//! not fit into its queue ([`Unsent`](provider::Unsent)), and a thread beside yours writes. You may
+//! hold locks of your own while you call the listener, from `subscribe` too.
+//!
+//! # What is certain
+//!
+//! - An event leaves under the subscription that is open when it is accepted: after the end of the
+//!   snapshot, before the reply that closes the subscription.
+//! - Replies leave in the order of the requests, and what a metadata provider sent in
+//!   [`requests_served`](provider::MetadataProvider::requests_served) is on its way before them.
+//! - A request that is malformed is answered with an error, and never reaches the provider.
+//! - Memory is bounded: [`UPDATE_LIMIT`](server::UPDATE_LIMIT) for updates,
+//!   [`REPLY_LIMIT`](server::REPLY_LIMIT) for replies before reading stops.
+//!
+//! # The map
+//!
+//! Arrows point downwards; nothing points back.
+//!
+//! - the program: [`cli`], [`credentials`], [`logging`], [`signals`], [`service`], and [`adapter`],
+//!   which puts the chat and its servers together;
+//! - [`chat`]: the Basic Chat Demo, two providers and a room; and
+//! - [`server`]: runs a provider against a Proxy: threads, sockets, TLS, reconnecting; neither knows
+//!   the other;
+//! - [`provider`]: what an adapter implements and is given;
+//! - [`ari`]: the protocol, as pure functions over bytes.
+//!
+//! What only the program needs stands behind the feature `program`, which is on by default. With
+//! `default-features = false` there are [`provider`], [`server`] and [`ari`].
 
+#[cfg(feature = "program")]
+pub mod adapter;
 pub mod ari;
+#[cfg(feature = "program")]
 pub mod chat;
+#[cfg(feature = "program")]
 pub mod cli;
+#[cfg(feature = "program")]
 pub mod credentials;
-pub mod link;
+#[cfg(feature = "program")]
+mod log_writer;
+#[cfg(feature = "program")]
 pub mod logging;
-pub mod secret;
+pub mod provider;
+pub mod server;
+#[cfg(feature = "program")]
 pub mod service;
-pub mod shown;
-mod stderr;
-pub mod system;
+#[cfg(feature = "program")]
+pub mod signals;
 
-use ari::Side;
-use ari::handler::Handler;
-use chat::data::Data;
-use chat::metadata::Metadata;
-use chat::room::Room;
-use link::shutdown::Shutdown;
-use link::status::Status;
-use link::tls::{self, Tls};
-use link::{Link, LinkConfig, SharedCredentials};
-use std::fmt;
-use std::io;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
-
-/// Everything that can be configured.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The server's host: a name or an address.
-    pub host: String,
-    /// `request_reply_port` of the Proxy Metadata Adapter.
-    pub metadata_port: u16,
-    /// `request_reply_port` of the Proxy Data Adapter.
-    pub data_port: u16,
-    /// Where to find credentials, for Proxies that demand them.
-    pub credentials: credentials::Sources,
-    /// TLS, if it is wanted.
-    pub tls: Option<tls::Settings>,
-    /// The longest silence on a connection; zero: only what a Proxy asks for; `None`: 10 s, or
-    /// 1 s with a Proxy of the 1.8 family.
-    pub keepalive: Option<Duration>,
-    /// How much to log; `None`: as the environment says.
-    pub log: Option<log::LevelFilter>,
-    /// How often each thread must prove that it is alive; `None`: nobody wants to know.
-    pub pulse: Option<Duration>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            host: "localhost".into(),
-            metadata_port: 8003,
-            data_port: 8001,
-            credentials: credentials::Sources::default(),
-            tls: None,
-            keepalive: None,
-            log: None,
-            pulse: None,
-        }
-    }
-}
-
-/// Why the adapter cannot start; one line that names the thing.
-#[derive(Debug)]
-pub enum StartError {
-    /// The command line is wrong.
-    Usage(String),
-    /// Something else is.
-    Other(String),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (StartError::Usage(what) | StartError::Other(what)) = self;
-        f.write_str(what)
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl From<io::Error> for StartError {
-    fn from(error: io::Error) -> Self {
-        StartError::Other(error.to_string())
-    }
-}
-
-impl From<tls::Failure> for StartError {
-    fn from(failure: tls::Failure) -> Self {
-        StartError::Other(format!("TLS: {failure}"))
-    }
-}
-
-impl From<credentials::Problem> for StartError {
-    fn from(problem: credentials::Problem) -> Self {
-        match problem {
-            credentials::Problem::Usage(what) => StartError::Usage(what),
-            credentials::Problem::File(what) => StartError::Other(what),
-        }
-    }
-}
-
-/// A running adapter: two links and the room between them.
-pub struct Adapter {
-    shutdown: Arc<Shutdown>,
-    links: [(Side, Arc<Status>); 2],
-    room: Arc<Room>,
-    sources: credentials::Sources,
-    credentials: SharedCredentials,
-    /// What was warned of when the sources were last read.
-    warned: Mutex<Vec<String>>,
-}
-
-impl Adapter {
-    /// Starts both links. They connect when their Proxies are there, in either order.
-    ///
-    /// # Errors
-    /// [`StartError`], when credentials or certificates are no good, or when there is no thread
-    /// to be had.
-    pub fn start(config: &Config) -> Result<Adapter, StartError> {
-        let adapter = Adapter {
-            shutdown: Arc::default(),
-            links: [Side::Metadata, Side::Data]
-                .map(|side| (side, Arc::new(Status::new(config.pulse)))),
-            room: Arc::default(),
-            sources: config.credentials.clone(),
-            credentials: Arc::default(),
-            warned: Mutex::default(),
-        };
-        adapter.reload()?;
-        let tls = || {
-            let settings = config.tls.clone();
-            settings
-                .map(|settings| Tls::new(settings, &config.host))
-                .transpose()
-        };
-        let (metadata, data) = (tls()?, tls()?);
-        let zone = jiff::tz::TimeZone::system();
-        adapter.link(
-            config,
-            metadata,
-            Metadata::new(Arc::clone(&adapter.room), zone),
-        )?;
-        adapter.link(config, data, Data::new(Arc::clone(&adapter.room)))?;
-        Ok(adapter)
-    }
-
-    /// Looks for the credentials again; connections to come use what is found.
-    ///
-    /// # Errors
-    /// [`credentials::Problem`]; what was known before is used on then.
-    pub fn reload(&self) -> Result<(), credentials::Problem> {
-        let found = self.sources.find(|name| std::env::var_os(name))?;
-        let shared = self.credentials.lock();
-        let mut shared = shared.unwrap_or_else(PoisonError::into_inner);
-        if shared.is_some() && found.credentials.is_none() {
-            return Err(credentials::Problem::File(
-                "there were credentials, and now there are none".into(),
-            ));
-        }
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        for warning in found.warnings.iter().filter(|w| !warned.contains(w)) {
-            log::warn!("{warning}");
-        }
-        *warned = found.warnings;
-        *shared = found.credentials;
-        Ok(())
-    }
-
-    fn link<H: Handler + 'static>(
-        &self,
-        config: &Config,
-        tls: Option<Tls>,
-        handler: H,
-    ) -> io::Result<()> {
-        let side = handler.side();
-        let [metadata, data] = &self.links;
-        let (port, (_, status)) = match side {
-            Side::Metadata => (config.metadata_port, metadata),
-            Side::Data => (config.data_port, data),
-        };
-        let config = LinkConfig {
-            side,
-            host: config.host.clone(),
-            port,
-            credentials: Arc::clone(&self.credentials),
-            tls,
-            keepalive: config.keepalive,
-        };
-        let (shutdown, status) = (Arc::clone(&self.shutdown), Arc::clone(status));
-        let link = Link::new(config, handler, shutdown, status);
-        thread::Builder::new()
-            .name(side.to_string())
-            .spawn(|| link.run())?;
-        Ok(())
-    }
-
-    /// Requests the end and waits for it: what was answered is written out first. Says whether
-    /// that was done within `patience`.
-    #[must_use]
-    pub fn stop(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        self.shutdown.request();
-        self.shutdown.finished(deadline)
-    }
-
-    /// Requests the end, and does not wait.
-    pub fn request_stop(&self) {
-        self.shutdown.request();
-    }
-
-    /// Whether every thread has been heard of as it promised.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        self.links.iter().all(|(_, status)| status.is_alive())
-    }
-
-    /// How things are, in one line.
-    #[must_use]
-    pub fn state(&self) -> String {
-        let [metadata, data] = &self.links;
-        let tally = &self.room.tally;
-        let link = |(side, status): &(Side, Arc<Status>)| {
-            format!(
-                "{side} {} ({} reconnections, {} bytes queued)",
-                status.phase(),
-                status.reconnections(),
-                status.queued()
-            )
-        };
-        format!(
-            "{}, {}, {} sessions, room {}, messages {} relayed, {} refused, {} lost",
-            link(metadata),
-            link(data),
-            tally.sessions.load(Ordering::Relaxed),
-            if self.room.is_open() {
-                "open"
-            } else {
-                "closed"
-            },
-            tally.relayed.load(Ordering::Relaxed),
-            tally.refused.load(Ordering::Relaxed),
-            data.1.lost_updates(),
-        )
-    }
-}
+#[cfg(feature = "program")]
+pub use adapter::{Adapter, Config, StartError};

@@ -1,9 +1,9 @@
 //! `chat-adapter`: arguments → run → exit code.
 
 use chat_adapter::cli::{self, Command};
-use chat_adapter::service::Manager;
-use chat_adapter::system::{Signals, Wish};
-use chat_adapter::{Adapter, Config, StartError, link, logging};
+use chat_adapter::service::ServiceNotifier;
+use chat_adapter::signals::{Action, Signals};
+use chat_adapter::{Adapter, Config, StartError, logging, server};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -13,14 +13,18 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
-        Ok(Command::Run(config)) => match run(&config) {
-            Ok(code) => code,
-            Err(StartError::Usage(what)) => usage(&what),
-            Err(error) => {
-                log::error!("cannot start: {error}");
-                ExitCode::FAILURE
+        Ok(Command::Run(config)) => {
+            let outcome = run(&config);
+            if let Err(StartError::Other(what)) = &outcome {
+                log::error!("cannot start: {what}");
             }
-        },
+            logging::flush();
+            match outcome {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(StartError::Usage(what)) => usage(&what),
+                Err(StartError::Other(_)) => ExitCode::FAILURE,
+            }
+        }
         Err(error) => usage(&error.to_string()),
     }
 }
@@ -34,33 +38,32 @@ fn usage(what: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(config: &Config) -> Result<ExitCode, StartError> {
+fn run(config: &Config) -> Result<(), StartError> {
     logging::start(config.log);
-    let mut manager = Manager::find();
+    let mut service = ServiceNotifier::from_env();
     let mut signals = Signals::new()?;
-    let pulse = manager.pulse();
     let adapter = Adapter::start(&Config {
-        pulse,
+        heartbeat: service.heartbeat(),
         ..config.clone()
     })?;
-    manager.ready();
+    service.ready();
     loop {
-        manager.attend(&adapter);
-        match signals.wait(manager.interval())? {
-            Some(Wish::State) => log::info!("{}", adapter.state()),
-            Some(Wish::Reload) => manager.reloading(|| reload(&adapter)),
-            Some(Wish::End) => break,
+        service.update(&adapter);
+        match signals.wait(service.interval())? {
+            Some(Action::LogState) => log::info!("{}", adapter.state()),
+            Some(Action::Reload) => service.reloading(|| reload(&adapter)),
+            Some(Action::Stop) => break,
             None => {}
         }
     }
-    manager.stopping();
+    service.stopping();
     adapter.request_stop();
     log::info!("ending: what was answered is written out first");
-    match adapter.stop(link::DRAIN) {
+    match adapter.stop(server::DRAIN) {
         true => log::info!("ended"),
         false => log::warn!("ended with messages unwritten: a Proxy did not take them"),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn reload(adapter: &Adapter) {

@@ -1,78 +1,75 @@
-//! What a service manager is told (`sd_notify`). Without one, nothing is and nobody wakes for it.
+//! What the service manager is told by `sd_notify`: that the program is ready, how it is, that it
+//! is alive. Without a service manager nobody is told and nobody wakes for it.
 
 use crate::Adapter;
 use sd_notify::NotifyState;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How often the status line is looked after.
+/// How often the status line is brought up to date.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 
-/// The service manager, if there is one.
+/// Tells the service manager, if there is one.
 #[derive(Debug)]
-pub struct Manager {
-    listens: bool,
-    /// How often to be pinged at the least, if it wants to be.
+pub struct ServiceNotifier {
+    is_managed: bool,
+    /// After how much silence the service manager ends the process, if it does.
     watchdog: Option<Duration>,
-    pinged: Option<Instant>,
+    /// The status line that was sent last.
     status: String,
 }
 
-impl Manager {
-    /// Finds out from the environment.
+impl ServiceNotifier {
+    /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     #[must_use]
-    pub fn find() -> Manager {
-        let listens = std::env::var_os("NOTIFY_SOCKET").is_some();
-        Manager {
-            listens,
-            watchdog: sd_notify::watchdog_enabled().filter(|_| listens),
-            pinged: None,
+    pub fn from_env() -> ServiceNotifier {
+        let is_managed = std::env::var_os("NOTIFY_SOCKET").is_some();
+        ServiceNotifier {
+            is_managed,
+            watchdog: sd_notify::watchdog_enabled().filter(|_| is_managed),
             status: String::new(),
         }
     }
 
-    /// How often each thread must prove that it is alive, if anybody wants to know.
+    /// How often each thread must show that it is alive; `None`: there is no watchdog.
     #[must_use]
-    pub fn pulse(&self) -> Option<Duration> {
+    pub fn heartbeat(&self) -> Option<Duration> {
         self.watchdog.map(|watchdog| watchdog / 4)
     }
 
-    /// After what time to [`attend`](Self::attend) again; `None`: never.
+    /// How often to call [`update`](Self::update); `None`: never.
     #[must_use]
     pub fn interval(&self) -> Option<Duration> {
         let ping = self.watchdog.map_or(STATUS_EVERY, |watchdog| watchdog / 3);
-        self.listens.then(|| ping.min(STATUS_EVERY))
+        self.is_managed.then(|| ping.min(STATUS_EVERY))
     }
 
-    /// Pings the watchdog, if all threads are alive, and keeps the status line current.
-    pub fn attend(&mut self, adapter: &Adapter) {
-        if !self.listens {
+    /// Pings the watchdog, if all threads are alive, and sends the status line, if it is new.
+    pub fn update(&mut self, adapter: &Adapter) {
+        if !self.is_managed {
             return;
         }
-        if let Some(watchdog) = self.watchdog {
-            let due = self.pinged.is_none_or(|at| at.elapsed() >= watchdog / 4);
-            if !adapter.is_alive() {
-                log::error!("a thread is stuck: the service manager is left to end this");
-            } else if due {
-                self.pinged = Some(Instant::now());
-                self.tell(&[NotifyState::Watchdog]);
+        if self.watchdog.is_some() {
+            match adapter.is_alive() {
+                true => self.notify(&[NotifyState::Watchdog]),
+                false => log::error!("a thread is stuck: the service manager is left to end this"),
             }
         }
         let status = adapter.state();
         if status != self.status {
-            self.tell(&[NotifyState::Status(&status)]);
+            self.notify(&[NotifyState::Status(&status)]);
             self.status = status;
         }
     }
 
     /// The configuration is good and the threads run.
     pub fn ready(&self) {
-        self.tell(&[NotifyState::Ready]);
+        self.notify(&[NotifyState::Ready]);
     }
 
-    /// Runs `reload`, with word of it before and after.
+    /// Runs `reload` between the notifications that it begins and that it is done.
     pub fn reloading(&self, reload: impl FnOnce()) {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
-            self.tell(&[NotifyState::Reloading, now]);
+            self.notify(&[NotifyState::Reloading, now]);
         }
         reload();
         self.ready();
@@ -80,11 +77,11 @@ impl Manager {
 
     /// The end was asked for.
     pub fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.notify(&[NotifyState::Stopping]);
     }
 
-    fn tell(&self, states: &[NotifyState<'_>]) {
-        if self.listens
+    fn notify(&self, states: &[NotifyState<'_>]) {
+        if self.is_managed
             && let Err(error) = sd_notify::notify(states)
         {
             log::debug!("the service manager cannot be told: {error}");

@@ -1,11 +1,13 @@
 //! The ARI line protocol as a Remote Adapter speaks it.
 //!
-//! Everything here is bytes in, bytes out: no socket, no thread, no clock, and no idea of what a
-//! chat is. The documentation refers to the protocol's parts by number: 2 lines and encodings,
-//! 3 opening, 4 keepalive, 5 close, 6 metadata, 7 data, 8 malformed lines.
+//! Everything here is bytes in, bytes out: no socket, no thread, no clock, and no idea of what an
+//! adapter answers. The documentation refers to the protocol's parts by number: 1 connections,
+//! 2 lines and encodings, 3 opening, 4 keepalive, 5 close, 6 metadata, 7 data, 8 malformed lines.
 
-pub mod handler;
-pub mod line;
+pub mod escape;
+pub mod framing;
+pub mod notification;
+pub mod parameters;
 pub mod reply;
 pub mod request;
 pub mod text;

@@ -1,4 +1,4 @@
-//! Lines to a Proxy, appended to a byte buffer: the hello, replies, notifications (sections 2, 3, 7).
+//! Lines to a Proxy that answer it: the hello and replies, appended to a byte buffer (sections 2, 3).
 
 use super::request::Method;
 use super::text::Encoding;
@@ -7,48 +7,97 @@ use std::io::Write;
 /// The keepalive line (section 4), with its end.
 pub const KEEPALIVE: &[u8] = b"KEEPALIVE\r\n";
 
-/// What goes wrong, as the protocol classes it: the letter after `E`.
-///
-/// Credits errors (`EC`) carry two more tokens and are not needed here.
+/// What goes wrong, as the protocol classes it: `E` and a letter (section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "the token of each stands beside it, in `token`"
+)]
 pub enum ErrorKind {
-    /// `E`: no subtype, the request could not be understood.
     Generic,
-    /// `EM`: the Metadata Adapter cannot serve.
     Metadata,
-    /// `ED`: the Data Adapter cannot serve.
     Data,
-    /// `EI`: no such items.
+    Access,
+    Resource,
+    Credits,
+    Conflict,
     Items,
-    /// `ES`: no such schema.
     Schema,
-    /// `EN`: the notification is refused.
     Notification,
-    /// `EU`: the subscription is refused.
     Subscription,
+    Failure,
 }
 
 impl ErrorKind {
-    fn token(self) -> &'static str {
+    /// As it stands on the wire.
+    #[must_use]
+    pub fn token(self) -> &'static str {
         match self {
             ErrorKind::Generic => "E",
             ErrorKind::Metadata => "EM",
             ErrorKind::Data => "ED",
+            ErrorKind::Access => "EA",
+            ErrorKind::Resource => "ER",
+            ErrorKind::Credits => "EC",
+            ErrorKind::Conflict => "EX",
             ErrorKind::Items => "EI",
             ErrorKind::Schema => "ES",
             ErrorKind::Notification => "EN",
             ErrorKind::Subscription => "EU",
+            ErrorKind::Failure => "EF",
         }
+    }
+
+    /// Whether the reply to `method` may say so (sections 3, 6 and 7).
+    #[must_use]
+    pub fn is_allowed_for(self, method: Method) -> bool {
+        use ErrorKind::{
+            Access, Conflict, Credits, Data, Failure, Items, Metadata, Notification, Resource,
+            Schema, Subscription,
+        };
+        let allowed: &[ErrorKind] = match method {
+            Method::Mpi => &[Metadata],
+            Method::Dpi => &[Data],
+            Method::Nus | Method::Nua => &[Access, Resource, Credits],
+            Method::Nns => &[Notification, Credits, Conflict],
+            Method::Num | Method::Nnt | Method::Mda | Method::Msa | Method::Mdc => {
+                &[Notification, Credits]
+            }
+            Method::Nsc | Method::Ntc => &[Notification],
+            Method::Gis => &[Items],
+            Method::Gsc => &[Items, Schema],
+            Method::Git | Method::Gui | Method::Close => &[],
+            Method::Sub | Method::Usb => &[Subscription, Failure],
+        };
+        self == ErrorKind::Generic || allowed.contains(&self)
     }
 }
 
-/// The modes an item may be subscribed in: the value of an `M`.
+/// The modes in which an item may be subscribed (section 2, type `M`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Modes {
-    /// `D`: distinct only.
+pub enum Mode {
+    /// Every update as it comes.
+    Raw,
+    /// The latest value of each field.
+    Merge,
+    /// Updates are events of their own; the server keeps the last ones as the snapshot.
     Distinct,
-    /// `RMDC`: whatever the client asks for.
-    Any,
+    /// Rows of a table, by the fields `key` and `command`.
+    Command,
+}
+
+impl Mode {
+    /// All of them, in the order in which replies list them.
+    pub const ALL: [Mode; 4] = [Mode::Raw, Mode::Merge, Mode::Distinct, Mode::Command];
+
+    fn letter(self) -> u8 {
+        match self {
+            Mode::Raw => b'R',
+            Mode::Merge => b'M',
+            Mode::Distinct => b'D',
+            Mode::Command => b'C',
+        }
+    }
 }
 
 /// A reply under construction: `<id>|<METHOD>` is written, results follow one by one, and
@@ -75,11 +124,16 @@ impl<'b> Reply<'b> {
         self
     }
 
+    /// Appends a string without a type; `None` is null.
+    fn untyped(self, value: Option<&str>) -> Self {
+        self.out.push(b'|');
+        self.encoding.put(value, self.out);
+        self
+    }
+
     /// Appends an `S`; `None` is null.
     pub fn string(self, value: Option<&str>) -> Self {
-        let this = self.token("S|");
-        this.encoding.put(value, this.out);
-        this
+        self.token("S").untyped(value)
     }
 
     /// Appends a `B`.
@@ -94,17 +148,27 @@ impl<'b> Reply<'b> {
         this
     }
 
-    /// Appends a `D` of zero, which for bandwidths, frequencies and buffer sizes means "no limit".
-    pub fn unlimited(self) -> Self {
-        self.token("D|0.0")
+    /// Appends a `D`. What is no limit that anybody could keep, as NaN, is 0: no limit.
+    pub fn double(self, value: f64) -> Self {
+        let value = if value.is_finite() { value } else { 0.0 };
+        let this = self.token("D|");
+        let _ = write!(this.out, "{value:?}"); // a Vec takes everything
+        this
     }
 
-    /// Appends an `M`.
-    pub fn modes(self, modes: Modes) -> Self {
-        self.token(match modes {
-            Modes::Distinct => "M|D",
-            Modes::Any => "M|RMDC",
-        })
+    /// Appends an `M` of the modes that are allowed; `$` if none is.
+    pub fn modes(self, mut is_allowed: impl FnMut(Mode) -> bool) -> Self {
+        let this = self.token("M|");
+        let before = this.out.len();
+        for mode in Mode::ALL {
+            if is_allowed(mode) {
+                this.out.push(mode.letter());
+            }
+        }
+        if this.out.len() == before {
+            this.out.push(b'$');
+        }
+        this
     }
 
     /// The reply of success without a value.
@@ -112,17 +176,70 @@ impl<'b> Reply<'b> {
         self.token("V").end();
     }
 
-    /// The reply of failure, with a message for whoever reads the server's log.
-    pub fn error(self, kind: ErrorKind, message: &str) {
-        let this = self.token(kind.token());
-        this.out.push(b'|');
-        this.encoding.put(Some(message), this.out);
-        this.end();
+    /// Appends an error with its message, which is for the server's log.
+    pub fn error(self, kind: ErrorKind, message: &str) -> Self {
+        self.token(kind.token()).untyped(Some(message))
+    }
+
+    /// Appends what `EC` and `EX` have behind the message: a code for the client, which is zero or
+    /// negative, and a message for it.
+    pub fn for_client(self, code: i32, message: Option<&str>) -> Self {
+        self.out.push(b'|');
+        put_decimal(code.min(0), self.out);
+        self.untyped(message)
+    }
+
+    /// Appends what `EX` has at its end: the id of the session that is in conflict.
+    pub fn session(self, session: &str) -> Self {
+        self.untyped(Some(session))
     }
 
     /// Ends the line.
     pub fn end(self) {
         self.out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The strings of a reply that is a list: the items of a group, or the fields of a schema.
+#[derive(Debug)]
+pub struct Names<'b> {
+    reply: Reply<'b>,
+    is_empty: bool,
+}
+
+impl<'b> Names<'b> {
+    pub(crate) fn new(reply: Reply<'b>) -> Names<'b> {
+        Names {
+            reply,
+            is_empty: true,
+        }
+    }
+
+    /// Adds one name.
+    pub fn add(&mut self, name: &str) -> &mut Self {
+        let Reply { out, encoding } = &mut self.reply;
+        out.extend_from_slice(b"|S|");
+        encoding.put(Some(name), out);
+        self.is_empty = false;
+        self
+    }
+
+    /// Adds the names in a list that is separated by spaces; several in a row count as one.
+    pub fn split(&mut self, list: &str) -> &mut Self {
+        for name in list.split(' ').filter(|name| !name.is_empty()) {
+            self.add(name);
+        }
+        self
+    }
+
+    /// Whether none was added yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    pub(crate) fn end(self) {
+        self.reply.end();
     }
 }
 
@@ -145,38 +262,6 @@ pub fn put_hello(credentials: Option<(&str, &str)>, product: &str, out: &mut Vec
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends an `EOS` (section 7): the snapshot of `item` ends here. `millis` are those since the
-/// epoch, `subscription` is the id of the `SUB` request. Data connections are always smart-encoded.
-pub fn put_end_of_snapshot(millis: u64, item: &str, subscription: &[u8], out: &mut Vec<u8>) {
-    put_decimal(i64::try_from(millis).unwrap_or(i64::MAX), out);
-    put_notification("EOS", item, subscription, out);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends what every notification of an item has after its time: method, item, subscription.
-pub fn put_notification(method: &str, item: &str, subscription: &[u8], out: &mut Vec<u8>) {
-    out.push(b'|');
-    out.extend_from_slice(method.as_bytes());
-    out.extend_from_slice(b"|S|");
-    Encoding::Smart.put(Some(item), out);
-    out.extend_from_slice(b"|S|");
-    out.extend_from_slice(subscription);
-}
-
-/// How many updates (`UD3`) of an outgoing batch of whole lines were not written to their end,
-/// when `written` bytes of it were.
-#[must_use]
-pub fn count_unwritten_updates(batch: &[u8], written: usize) -> u64 {
-    let mut end = 0;
-    let mut count = 0;
-    for line in batch.split_inclusive(|&byte| byte == b'\n') {
-        end += line.len();
-        let is_update = line.split(|&byte| byte == b'|').nth(1) == Some(b"UD3");
-        count += u64::from(is_update && end > written);
-    }
-    count
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,21 +280,24 @@ mod tests {
                 .string(None)
                 .boolean(true)
                 .integer(-30)
-                .unlimited()
-                .modes(Modes::Any)
-                .modes(Modes::Distinct)
+                .double(0.0)
+                .double(12.5)
+                .double(f64::NAN)
+                .modes(|_| true)
+                .modes(|mode| mode == Mode::Distinct)
+                .modes(|_| false)
                 .boolean(false)
                 .end();
         });
         assert_eq!(
             line,
-            "1a|GUI|S|a b%7C|S|#|B|1|I|-30|D|0.0|M|RMDC|M|D|B|0\r\n"
+            "1a|GUI|S|a b%7C|S|#|B|1|I|-30|D|0.0|D|12.5|D|0.0|M|RMDC|M|D|M|$|B|0\r\n"
         );
     }
 
     #[test]
     fn errors_are_encoded_as_the_connection_is() {
-        let fail = |r: Reply<'_>| r.error(ErrorKind::Notification, "50% off, they say");
+        let fail = |r: Reply<'_>| r.error(ErrorKind::Notification, "50% off, they say").end();
         assert_eq!(
             reply(Encoding::Smart, fail),
             "1a|GUI|EN|50%25 off, they say\r\n"
@@ -218,6 +306,38 @@ mod tests {
             reply(Encoding::Form, fail),
             "1a|GUI|EN|50%25+off%2C+they+say\r\n"
         );
+    }
+
+    #[test]
+    fn errors_for_the_client_have_their_further_tokens() {
+        let conflict = |r: Reply<'_>| {
+            let r = r.error(ErrorKind::Conflict, "twice").for_client(-7, None);
+            r.session("S1|2").end();
+        };
+        assert_eq!(
+            reply(Encoding::Smart, conflict),
+            "1a|GUI|EX|twice|-7|#|S1%7C2\r\n"
+        );
+        let credits = |r: Reply<'_>| {
+            let r = r.error(ErrorKind::Credits, "");
+            r.for_client(3, Some("no more")).end();
+        };
+        assert_eq!(
+            reply(Encoding::Form, credits),
+            "1a|GUI|EC|$|0|no+more\r\n",
+            "a code above zero is the server's own"
+        );
+    }
+
+    #[test]
+    fn names_are_a_list_of_strings() {
+        let line = reply(Encoding::Form, |reply| {
+            let mut names = Names::new(reply);
+            assert!(names.split("  ").is_empty());
+            assert!(!names.split(" a  b ").add("c d").is_empty());
+            names.end();
+        });
+        assert_eq!(line, "1a|GUI|S|a|S|b|S|c+d\r\n");
     }
 
     #[test]
@@ -231,28 +351,5 @@ mod tests {
         out.clear();
         put_hello(None, "x", &mut out);
         assert_eq!(out, b"1|RAC|S|enableClosePacket|S|true|S|SDK|S|x\r\n");
-    }
-
-    #[test]
-    fn unwritten_updates_are_counted_by_whole_lines() {
-        let batch = b"1|EOS|S|i|S|1\r\n1|UD3|S|i\r\n2|SUB|V\r\n2|UD3|S|i\r\n";
-        let first_end = 25;
-        for (written, lost) in [
-            (0, 2),
-            (16, 2),
-            (first_end, 2),
-            (first_end + 1, 1),
-            (batch.len() - 1, 1),
-            (batch.len(), 0),
-        ] {
-            assert_eq!(count_unwritten_updates(batch, written), lost, "{written}");
-        }
-    }
-
-    #[test]
-    fn an_end_of_snapshot_as_in_the_protocol() {
-        let mut out = Vec::new();
-        put_end_of_snapshot(1_732_348_800_000, "chat_room", b"10c3", &mut out);
-        assert_eq!(out, b"1732348800000|EOS|S|chat_room|S|10c3\r\n");
     }
 }

@@ -1,10 +1,11 @@
 //! A line from a Proxy → a typed request that borrows from it (sections 2, 3, 5, 6, 7, 8).
 //!
-//! Structure is checked here, strings are decoded where they are used. Client passwords are
-//! stepped over and not kept.
+//! Structure and strings are checked here, in one place: what comes out can be served without a
+//! further look at its form. Nothing here knows what a request is answered.
 
 use super::Side;
-use super::text::{BadText, Part, Text};
+use super::parameters::Parameters;
+use super::text::{self, Text, TextError};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -12,6 +13,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as the protocol names them")]
 pub enum Method {
+    Num,
     Mpi,
     Dpi,
     Close,
@@ -23,7 +25,6 @@ pub enum Method {
     Gsc,
     Git,
     Gui,
-    Num,
     Nnt,
     Ntc,
     Mda,
@@ -34,50 +35,45 @@ pub enum Method {
 }
 
 impl Method {
-    const ALL: [Method; 19] = {
-        use Method::*;
-        [
-            Mpi, Dpi, Close, Nus, Nua, Nns, Nsc, Gis, Gsc, Git, Gui, Num, Nnt, Ntc, Mda, Msa, Mdc,
-            Sub, Usb,
-        ]
-    };
+    /// Every method with its name, in the order of the declaration; messages first, since nearly
+    /// all requests are messages.
+    const ALL: [(Method, &str); 19] = [
+        (Method::Num, "NUM"),
+        (Method::Mpi, "MPI"),
+        (Method::Dpi, "DPI"),
+        (Method::Close, "CLOSE"),
+        (Method::Nus, "NUS"),
+        (Method::Nua, "NUA"),
+        (Method::Nns, "NNS"),
+        (Method::Nsc, "NSC"),
+        (Method::Gis, "GIS"),
+        (Method::Gsc, "GSC"),
+        (Method::Git, "GIT"),
+        (Method::Gui, "GUI"),
+        (Method::Nnt, "NNT"),
+        (Method::Ntc, "NTC"),
+        (Method::Mda, "MDA"),
+        (Method::Msa, "MSA"),
+        (Method::Mdc, "MDC"),
+        (Method::Sub, "SUB"),
+        (Method::Usb, "USB"),
+    ];
 
     /// The method of that name, if it is one a Proxy may call.
     #[must_use]
     pub fn named(name: &[u8]) -> Option<Method> {
-        // Messages are nearly all there is.
         if name == b"NUM" {
             return Some(Method::Num);
         }
-        Self::ALL
-            .into_iter()
-            .find(|method| method.name().as_bytes() == name)
+        let mut all = Self::ALL.into_iter();
+        let found = all.find(|(_, known)| known.as_bytes() == name);
+        found.map(|(method, _)| method)
     }
 
     /// As it stands on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Method::Mpi => "MPI",
-            Method::Dpi => "DPI",
-            Method::Close => "CLOSE",
-            Method::Nus => "NUS",
-            Method::Nua => "NUA",
-            Method::Nns => "NNS",
-            Method::Nsc => "NSC",
-            Method::Gis => "GIS",
-            Method::Gsc => "GSC",
-            Method::Git => "GIT",
-            Method::Gui => "GUI",
-            Method::Num => "NUM",
-            Method::Nnt => "NNT",
-            Method::Ntc => "NTC",
-            Method::Mda => "MDA",
-            Method::Msa => "MSA",
-            Method::Mdc => "MDC",
-            Method::Sub => "SUB",
-            Method::Usb => "USB",
-        }
+        Self::ALL[self as usize].1
     }
 
     /// Which Proxy calls it; `None` for `CLOSE`, which both do.
@@ -88,6 +84,12 @@ impl Method {
             Method::Dpi | Method::Sub | Method::Usb => Some(Side::Data),
             _ => Some(Side::Metadata),
         }
+    }
+
+    /// Whether it opens a connection (section 3).
+    #[must_use]
+    pub fn is_init(self) -> bool {
+        matches!(self, Method::Mpi | Method::Dpi)
     }
 
     /// Whether the arguments hold what must never be logged.
@@ -118,9 +120,9 @@ impl<'a> Head<'a> {
     /// Splits a line; `None` when it has no method.
     #[must_use]
     pub fn of(line: &'a [u8]) -> Option<Head<'a>> {
-        let mut tokens = Args::of(line);
-        let id = tokens.next_token()?;
-        let method = tokens.method()?;
+        let mut tokens = Args { rest: Some(line) };
+        let id = tokens.token()?;
+        let method = tokens.token()?;
         if tokens.rest == Some(b"") {
             tokens.rest = None; // `<id>|MPI|`: no arguments
         }
@@ -139,125 +141,89 @@ pub struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    fn of(rest: &'a [u8]) -> Args<'a> {
-        Args { rest: Some(rest) }
-    }
-
-    /// The next token, which is of three letters nearly always.
-    fn method(&mut self) -> Option<&'a [u8]> {
-        match self.rest? {
-            [a, b, c, b'|', rest @ ..] if [a, b, c].into_iter().all(|&byte| byte != b'|') => {
-                let method = &self.rest?[..3];
-                self.rest = Some(rest);
-                Some(method)
-            }
-            _ => self.next_token(),
-        }
+    pub(super) fn has_more(&self) -> bool {
+        self.rest.is_some()
     }
 
     #[inline]
-    fn next_token(&mut self) -> Option<&'a [u8]> {
+    fn token(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest?;
-        Some(match find_bar(rest) {
-            Some(at) => {
-                self.rest = Some(&rest[at + 1..]);
-                &rest[..at]
-            }
-            None => {
-                self.rest = None;
-                rest
-            }
-        })
+        let Some(at) = find_bar(rest) else {
+            self.rest = None;
+            return Some(rest);
+        };
+        self.rest = Some(&rest[at + 1..]);
+        Some(&rest[..at])
     }
 
-    /// The next pair, which must be an `S`.
+    /// The value of the next pair, which must be an `S`.
     #[inline]
-    fn string(&mut self, argument: &'static str) -> Result<Text<'a>, Malformed> {
-        if let Some([b'S', b'|', value @ ..]) = self.rest {
-            if let [b'#', b'|', rest @ ..] = value {
-                self.rest = Some(rest);
-                return Ok(Text(b"#"));
+    fn string(&mut self, argument: &'static str) -> Result<&'a [u8], Malformed> {
+        match self.rest {
+            // The type is nearly always what it must be.
+            Some([b'S', b'|', value @ ..]) => {
+                self.rest = Some(value);
+                Ok(self.token().unwrap_or_default())
             }
-            self.rest = Some(value);
-            return Ok(Text(self.next_token().unwrap_or_default()));
+            _ => Err(self.not_a_string(argument)),
         }
-        let kind = self.next_token();
-        match (kind, kind.and_then(|_| self.next_token())) {
-            (None, _) => Err(Malformed::new(argument, Fault::Missing)),
-            (Some(b"S"), Some(value)) => Ok(Text(value)),
-            (Some(b"S"), None) => Err(Malformed::new(argument, Fault::NoValue)),
-            (Some(other), _) => Err(Malformed::new(argument, Fault::not_s(other))),
+    }
+
+    #[cold]
+    fn not_a_string(&mut self, argument: &'static str) -> Malformed {
+        match self.token() {
+            None => Malformed::missing(argument),
+            Some(b"S") => Malformed::new(argument, Fault::NoValue),
+            Some(other) => Malformed::new(argument, Fault::not_s(other)),
         }
+    }
+
+    /// The same, decoded.
+    pub(super) fn decoded(&mut self, argument: &'static str) -> Result<Value<'a>, Malformed> {
+        if let Some([b'S', b'|', b'#', b'|', rest @ ..]) = self.rest {
+            self.rest = Some(rest);
+            return Ok(None);
+        }
+        text::decode(self.string(argument)?).map_err(|e| Malformed::text(argument, e))
+    }
+
+    /// The same, where null means no more than the empty string.
+    fn name(&mut self, argument: &'static str) -> Result<Cow<'a, str>, Malformed> {
+        Ok(self.decoded(argument)?.unwrap_or_default())
     }
 
     /// The next pair of whatever type; `None` at the end. `V` stands without a value.
-    fn pair(&mut self) -> Result<Option<(&'a [u8], Text<'a>)>, Malformed> {
-        match self.next_token() {
+    pub(super) fn pair(&mut self) -> Result<Option<Pair<'a>>, Malformed> {
+        match self.token() {
             None => Ok(None),
-            Some(b"V") => Ok(Some((b"V", Text(b"#")))),
-            Some(kind) => match self.next_token() {
-                Some(value) => Ok(Some((kind, Text(value)))),
-                None => Err(Malformed::new("a further argument", Fault::NoValue)),
+            Some(b"V") => Ok(Some((b"V", b"#"))),
+            Some(kind) => match self.token() {
+                Some(value) => Ok(Some((kind, value))),
+                None => Err(Malformed::new(REST, Fault::NoValue)),
             },
         }
     }
 
     /// Checks arguments that nobody looks at: they must still be pairs, and strings strings.
-    fn check(mut self) -> Result<(), Malformed> {
-        while let Some((kind, value)) = self.pair()? {
+    fn check_rest(&self) -> Result<(), Malformed> {
+        let mut rest = *self;
+        while let Some((kind, value)) = rest.pair()? {
             if kind == b"S" {
-                value
-                    .decode()
-                    .map_err(|e| Malformed::new("a further argument", Fault::Text(e)))?;
+                Text::new(value).map_err(|e| Malformed::text(REST, e))?;
             }
         }
         Ok(())
     }
 }
 
-/// A user's message (`NUM`), which nearly every line is, taken apart in one go.
-#[derive(Clone, Copy, Debug)]
-pub struct QuickMessage<'a> {
-    /// The request id.
-    pub id: &'a [u8],
-    /// The sender's session.
-    pub session: Text<'a>,
-    /// What was sent.
-    pub message: Text<'a>,
-    /// What of it follows the prefix.
-    pub rest: Part<'a>,
-}
+/// A type and its value, as they stand on the wire.
+pub(super) type Pair<'a> = (&'a [u8], &'a [u8]);
 
-impl<'a> QuickMessage<'a> {
-    /// What [`Request::parse`] would find in a message that starts with `prefix`, as it stands on
-    /// the wire and without a bar; or `None` when it takes that to tell.
-    #[inline(always)]
-    #[must_use]
-    pub fn of(line: &'a [u8], prefix: &[u8]) -> Option<QuickMessage<'a>> {
-        debug_assert!(!prefix.contains(&b'|'), "it is part of a token");
-        let (id, rest) = line.split_at(find_bar(line)?);
-        let rest = rest.strip_prefix(b"|NUM|S|")?;
-        let rest = match rest {
-            [b'#', b'|', rest @ ..] => rest,
-            _ => {
-                let (user, rest) = rest.split_at(find_bar(rest)?);
-                Text(user).plain()?;
-                &rest[1..]
-            }
-        };
-        let rest = rest.strip_prefix(b"S|")?;
-        let (session, rest) = rest.split_at(find_bar(rest)?);
-        let message = rest.strip_prefix(b"|S|")?;
-        // Whatever follows is for the general way, a token too few or too many included.
-        let rest = Part::of(message.strip_prefix(prefix)?)?;
-        Some(QuickMessage {
-            id,
-            session: Text(session),
-            message: Text(message),
-            rest,
-        })
-    }
-}
+/// What an argument beyond those that are known is called.
+const REST: &str = "a further argument";
+
+/// A decoded string; `None` is null.
+pub type Value<'a> = Option<Cow<'a, str>>;
 
 /// Where the next bar stands.
 ///
@@ -277,7 +243,7 @@ fn find_bar(bytes: &[u8]) -> Option<usize> {
             return Some(at + bars.trailing_zeros() as usize / 8);
         }
         at += 8;
-        if at == 40 {
+        if at == 32 {
             return memchr::memchr(b'|', &bytes[at..]).map(|found| at + found);
         }
     }
@@ -298,7 +264,7 @@ enum Fault {
     NoValue,
     Null,
     Type(String),
-    Text(BadText),
+    Text(TextError),
 }
 
 impl Fault {
@@ -313,16 +279,12 @@ impl Malformed {
         Malformed { argument, fault }
     }
 
-    /// The string named `argument` does not decode.
-    #[must_use]
-    pub fn text(argument: &'static str, error: BadText) -> Malformed {
-        Malformed::new(argument, Fault::Text(error))
+    pub(super) fn missing(argument: &'static str) -> Malformed {
+        Malformed::new(argument, Fault::Missing)
     }
 
-    /// `argument` is null where it must not be.
-    #[must_use]
-    pub fn null(argument: &'static str) -> Malformed {
-        Malformed::new(argument, Fault::Null)
+    pub(super) fn text(argument: &'static str, error: TextError) -> Malformed {
+        Malformed::new(argument, Fault::Text(error))
     }
 }
 
@@ -341,62 +303,59 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// A request whose arguments have the right structure. Strings are not decoded yet.
-#[derive(Clone, Copy, Debug)]
+/// A request whose arguments are as they must be.
+///
+/// An item, group, schema or session id that is null is the empty string here.
+#[derive(Clone, Debug)]
+#[allow(
+    missing_docs,
+    reason = "fields are named as the protocol page names them"
+)]
 pub enum Request<'a> {
-    /// `MPI`, `DPI`: the Proxy's init (section 3).
-    Init(Pairs<'a>),
-    /// `CLOSE`: the Proxy is about to drop the connection (section 5).
-    Close(Pairs<'a>),
-    /// `NUS`, `NUA`: may this user log in?
-    NotifyUser,
+    /// `NUS`, `NUA`: may this user log in? Only `NUA` has a principal.
+    NotifyUser {
+        user: Value<'a>,
+        password: Value<'a>,
+        principal: Option<Value<'a>>,
+        headers: Parameters<'a>,
+    },
     /// `NNS`: a session opened.
     NotifyNewSession {
-        /// The name of the user it belongs to.
-        user: Text<'a>,
-        /// Its id.
-        session: Text<'a>,
-        /// What is known of the client, by name.
-        context: Pairs<'a>,
+        user: Value<'a>,
+        session: Cow<'a, str>,
+        context: Parameters<'a>,
     },
     /// `NSC`: a session closed.
-    NotifySessionClose {
-        /// Its id.
-        session: Text<'a>,
-    },
+    NotifySessionClose { session: Cow<'a, str> },
     /// `GIS`: which items is this group?
     GetItems {
-        /// The group as the client named it.
-        group: Text<'a>,
+        user: Value<'a>,
+        group: Cow<'a, str>,
+        session: Cow<'a, str>,
     },
     /// `GSC`: which fields is this schema?
     GetSchema {
-        /// The schema as the client named it.
-        schema: Text<'a>,
+        user: Value<'a>,
+        group: Cow<'a, str>,
+        schema: Cow<'a, str>,
+        session: Cow<'a, str>,
     },
     /// `GIT`: properties of items.
-    GetItemData(Strings<'a>),
+    GetItemData(Items<'a>),
     /// `GUI`: properties of items for a user.
-    GetUserItemData(Strings<'a>),
+    GetUserItemData { user: Value<'a>, items: Items<'a> },
     /// `NUM`: a client sent a message.
     NotifyUserMessage {
-        /// The sender's session.
-        session: Text<'a>,
-        /// What was sent.
+        user: Value<'a>,
+        session: Cow<'a, str>,
         message: Text<'a>,
     },
-    /// `NNT`, `NTC`, `MDA`, `MSA`, `MDC`: notifications that ask for no more than an assent.
-    Assent,
+    /// `NNT`, `NTC`, `MDA`, `MSA`, `MDC`: notifications that ask for no more than `V`.
+    Notification,
     /// `SUB`: start sending events.
-    Subscribe {
-        /// The item.
-        item: Text<'a>,
-    },
+    Subscribe { item: Cow<'a, str> },
     /// `USB`: stop sending events.
-    Unsubscribe {
-        /// The item.
-        item: Text<'a>,
-    },
+    Unsubscribe { item: Cow<'a, str> },
 }
 
 impl<'a> Request<'a> {
@@ -404,164 +363,122 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// [`Malformed`] when an argument is missing or of the wrong type, when the tokens do not
-    /// pair up, or when a string in the part that is not looked at does not decode.
+    /// pair up, or when a string does not decode, be it one that nobody looks at.
     pub fn parse(method: Method, mut args: Args<'a>) -> Result<Request<'a>, Malformed> {
         let args = &mut args;
-        Ok(match method {
-            Method::Mpi | Method::Dpi => Request::Init(Pairs(*args)),
-            Method::Close => Request::Close(Pairs(*args)),
-            Method::Nus | Method::Nua => {
-                decodable(args.string("the user")?, "the user")?;
-                decodable(args.string("the password")?, "the password")?;
-                if method == Method::Nua {
-                    decodable(args.string("the principal")?, "the principal")?;
-                }
-                args.check()?;
-                Request::NotifyUser
-            }
-            Method::Nns => Request::NotifyNewSession {
-                user: args.string("the user")?,
-                session: args.string("the session id")?,
-                context: Pairs(*args),
+        let request = match method {
+            Method::Num => Request::NotifyUserMessage {
+                user: args.decoded(USER)?,
+                session: args.name(SESSION)?,
+                message: {
+                    let token = args.string("the message")?;
+                    Text::new(token).map_err(|e| Malformed::text("the message", e))?
+                },
             },
-            Method::Nsc => {
-                let session = args.string("the session id")?;
-                args.check()?;
-                Request::NotifySessionClose { session }
+            Method::Nus | Method::Nua => {
+                return Ok(Request::NotifyUser {
+                    user: args.decoded(USER)?,
+                    password: args.decoded("the password")?,
+                    principal: match method {
+                        Method::Nua => Some(args.decoded("the principal")?),
+                        _ => None,
+                    },
+                    headers: {
+                        // A name alone at the end is no reason to refuse somebody.
+                        args.check_rest()?;
+                        Parameters::unchecked(*args)
+                    },
+                });
             }
-            Method::Gis => {
-                decodable(args.string("the user")?, "the user")?;
-                let group = args.string("the group")?;
-                decodable(args.string("the session id")?, "the session id")?;
-                args.check()?;
-                Request::GetItems { group }
+            Method::Nns => {
+                let user = args.decoded(USER)?;
+                // Nothing could be said of it later.
+                let session = args.decoded(SESSION)?;
+                let session = session.ok_or(Malformed::new(SESSION, Fault::Null))?;
+                let context = Parameters::of_request(*args)?;
+                return Ok(Request::NotifyNewSession {
+                    user,
+                    session,
+                    context,
+                });
             }
-            Method::Gsc => {
-                decodable(args.string("the user")?, "the user")?;
-                decodable(args.string("the group")?, "the group")?;
-                let schema = args.string("the schema")?;
-                decodable(args.string("the session id")?, "the session id")?;
-                args.check()?;
-                Request::GetSchema { schema }
-            }
-            Method::Git => Request::GetItemData(Strings::items(*args)?),
+            Method::Git => return Ok(Request::GetItemData(Items::parse(*args)?)),
             Method::Gui => {
-                decodable(args.string("the user")?, "the user")?;
-                Request::GetUserItemData(Strings::items(*args)?)
+                let user = args.decoded(USER)?;
+                let items = Items::parse(*args)?;
+                return Ok(Request::GetUserItemData { user, items });
             }
-            Method::Num => {
-                decodable(args.string("the user")?, "the user")?;
-                let session = args.string("the session id")?;
-                let message = args.string("the message")?;
-                args.check()?;
-                Request::NotifyUserMessage { session, message }
-            }
+            Method::Nsc => Request::NotifySessionClose {
+                session: args.name(SESSION)?,
+            },
+            Method::Gis => Request::GetItems {
+                user: args.decoded(USER)?,
+                group: args.name(GROUP)?,
+                session: args.name(SESSION)?,
+            },
+            Method::Gsc => Request::GetSchema {
+                user: args.decoded(USER)?,
+                group: args.name(GROUP)?,
+                schema: args.name("the schema")?,
+                session: args.name(SESSION)?,
+            },
             Method::Nnt => {
-                decodable(args.string("the user")?, "the user")?;
-                decodable(args.string("the session id")?, "the session id")?;
-                args.check()?;
-                Request::Assent
+                args.decoded(USER)?;
+                args.decoded(SESSION)?;
+                Request::Notification
             }
             Method::Ntc => {
-                decodable(args.string("the session id")?, "the session id")?;
-                args.check()?;
-                Request::Assent
+                args.decoded(SESSION)?;
+                Request::Notification
             }
-            Method::Mda | Method::Msa | Method::Mdc => {
-                args.check()?;
-                Request::Assent
-            }
-            Method::Sub | Method::Usb => {
-                let item = args.string("the item")?;
-                args.check()?;
-                match method {
-                    Method::Sub => Request::Subscribe { item },
-                    _ => Request::Unsubscribe { item },
-                }
-            }
-        })
+            Method::Mda | Method::Msa | Method::Mdc => Request::Notification,
+            // These are no requests: they open and close the connection.
+            Method::Mpi | Method::Dpi | Method::Close => Request::Notification,
+            Method::Sub => Request::Subscribe {
+                item: args.name(ITEM)?,
+            },
+            Method::Usb => Request::Unsubscribe {
+                item: args.name(ITEM)?,
+            },
+        };
+        if args.has_more() {
+            args.check_rest()?;
+        }
+        Ok(request)
     }
 }
 
-fn decodable(text: Text<'_>, argument: &'static str) -> Result<(), Malformed> {
-    match text.0 {
-        b"#" => Ok(()),
-        _ => text
-            .decode()
-            .map(drop)
-            .map_err(|e| Malformed::text(argument, e)),
-    }
-}
+const USER: &str = "the user";
+const SESSION: &str = "the session id";
+const GROUP: &str = "the group";
+const ITEM: &str = "the item";
 
-/// Names and values, two `S` pairs each: init parameters, a session's context.
-///
-/// A pair of another type, from a protocol to come, is passed over with its name.
+/// The items of a request; there may be none.
 #[derive(Clone, Copy, Debug)]
-pub struct Pairs<'a>(Args<'a>);
+pub struct Items<'a>(Args<'a>);
 
-/// A decoded name with its decoded value.
-pub type Pair<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+impl<'a> Items<'a> {
+    fn parse(args: Args<'a>) -> Result<Items<'a>, Malformed> {
+        let mut left = args;
+        while left.has_more() {
+            left.decoded("an item")?;
+        }
+        Ok(Items(args))
+    }
+}
 
-impl<'a> Iterator for Pairs<'a> {
-    type Item = Result<Pair<'a>, Malformed>;
+impl<'a> Iterator for Items<'a> {
+    type Item = Cow<'a, str>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.entry().transpose()
-    }
-}
-
-impl<'a> Pairs<'a> {
-    fn entry(&mut self) -> Result<Option<Pair<'a>>, Malformed> {
-        let decode = |text: Text<'a>, what| text.decode().map_err(|e| Malformed::text(what, e));
-        loop {
-            let Some((kind, name)) = self.0.pair()? else {
-                return Ok(None);
-            };
-            if kind != b"S" {
-                continue;
-            }
-            let name = decode(name, "a parameter's name")?;
-            let Some((kind, value)) = self.0.pair()? else {
-                let value = "a parameter's value";
-                return Err(Malformed::new(value, Fault::Missing));
-            };
-            if kind == b"S" {
-                return Ok(Some((name, decode(value, "a parameter's value")?)));
-            }
-        }
-    }
-}
-
-/// A list of `S` pairs, one at least.
-#[derive(Clone, Copy, Debug)]
-pub struct Strings<'a>(Args<'a>);
-
-impl<'a> Strings<'a> {
-    fn items(args: Args<'a>) -> Result<Strings<'a>, Malformed> {
-        if args.rest.is_none() {
-            return Err(Malformed::new("the item", Fault::Missing));
-        }
-        let items = Strings(args);
-        for item in items {
-            decodable(item?, "an item")?;
-        }
-        Ok(items)
-    }
-}
-
-impl<'a> Iterator for Strings<'a> {
-    type Item = Result<Text<'a>, Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.rest?;
-        Some(self.0.string("an item"))
+        // They were all read once, so this is `None` at the end only.
+        self.0.name("an item").ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn parse(line: &str) -> Result<Request<'_>, Malformed> {
         let head = Head::of(line.as_bytes()).unwrap();
@@ -577,8 +494,9 @@ mod tests {
 
     #[test]
     fn every_method_is_found_by_its_name() {
-        for method in Method::ALL {
-            assert_eq!(Method::named(method.name().as_bytes()), Some(method));
+        for (method, name) in Method::ALL {
+            assert_eq!(Method::named(name.as_bytes()), Some(method));
+            assert_eq!(method.name(), name);
         }
         for other in ["", "num", "NUM ", "KEEPALIVE", "RAC", "EOS"] {
             assert_eq!(Method::named(other.as_bytes()), None);
@@ -595,38 +513,75 @@ mod tests {
     #[test]
     fn an_init_without_parameters_may_end_in_a_bar() {
         for line in ["1|MPI", "1|MPI|", "1|DPI"] {
-            let Ok(Request::Init(mut params)) = parse(line) else {
-                panic!("{line}")
-            };
-            assert!(params.next().is_none());
+            let args = Head::of(line.as_bytes()).unwrap().args;
+            let parameters = Parameters::of_init(args).unwrap();
+            assert_eq!(parameters.iter().count(), 0);
         }
     }
 
     #[test]
-    fn pairs_are_decoded_and_other_types_passed_over() {
-        let line = "1|MPI|I|3|S|a+b|S|%2B|S|n|I|7|V|S|c|S|#";
-        let Ok(Request::Init(params)) = parse(line) else {
-            panic!()
-        };
-        let params: Vec<_> = params.map(Result::unwrap).collect();
-        assert_eq!(
-            params,
-            [
-                (Some("a b".into()), Some("+".into())),
-                (Some("c".into()), None)
-            ]
-        );
-    }
-
-    #[test]
     fn a_message_borrows_its_parts() {
-        let Ok(Request::NotifyUserMessage { session, message }) =
-            parse("3|NUM|S|#|S|S1T2|S|CHAT%7Chi|X|later")
+        let Ok(Request::NotifyUserMessage {
+            user,
+            session,
+            message,
+        }) = parse("3|NUM|S|#|S|S1T2|S|CHAT%7Chi|X|later")
         else {
             panic!()
         };
-        assert_eq!(session, Text(b"S1T2"));
-        assert_eq!(message, Text(b"CHAT%7Chi"));
+        assert_eq!(user, None);
+        assert!(matches!(session, Cow::Borrowed("S1T2")));
+        assert_eq!(message, Text::new(b"CHAT%7Chi").unwrap());
+    }
+
+    #[test]
+    fn every_argument_is_where_the_protocol_has_it() {
+        let Ok(Request::GetSchema {
+            user,
+            group,
+            schema,
+            session,
+        }) = parse("1|GSC|S|u|S|g+1|S|#|S|s")
+        else {
+            panic!()
+        };
+        assert_eq!(user.as_deref(), Some("u"));
+        assert_eq!((&*group, &*schema, &*session), ("g 1", "", "s"));
+        let Ok(Request::NotifyUser {
+            user,
+            password,
+            principal,
+            headers,
+        }) = parse("1|NUA|S|$|S|#|S|CN=me|S|host|S|x")
+        else {
+            panic!()
+        };
+        assert_eq!(user.as_deref(), Some(""));
+        assert_eq!((password, principal), (None, Some(Some("CN=me".into()))));
+        assert_eq!(headers.get("host").as_deref(), Some("x"));
+        let Ok(Request::NotifyUser { principal, .. }) = parse("1|NUS|S|u|S|p") else {
+            panic!()
+        };
+        assert_eq!(principal, None);
+    }
+
+    #[test]
+    fn there_may_be_no_item_at_all() {
+        for (line, count) in [
+            ("1|GIT", 0),
+            ("1|GIT|", 0),
+            ("1|GIT|S|", 1),
+            ("1|GIT|S|a|S|#", 2),
+        ] {
+            let Ok(Request::GetItemData(items)) = parse(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(items.count(), count, "{line}");
+        }
+        let Ok(Request::GetUserItemData { items, .. }) = parse("1|GUI|S|u") else {
+            panic!()
+        };
+        assert_eq!(items.count(), 0);
     }
 
     #[test]
@@ -661,7 +616,7 @@ mod tests {
             let Ok(Request::Subscribe { item }) = parse(&line) else {
                 panic!()
             };
-            assert_eq!(item.0.len(), at);
+            assert_eq!(item.len(), at);
             let line = format!("1|NUM|S|{0}|S|{0}|S|{0}", &long[..at]);
             assert!(parse(&line).is_ok(), "{at}");
         }
@@ -688,61 +643,19 @@ mod tests {
                 "1|NUS|S|u|S|p|S|h|S|%x",
                 "a further argument: bad percent escape at byte 0",
             ),
+            (
+                "1|NSC|S|s|S|%x",
+                "a further argument: bad percent escape at byte 0",
+            ),
             ("1|NUA|S|u|S|p", "the principal is missing"),
             ("1|NTC|S|s|I", "a further argument has a type but no value"),
-            ("1|GIT", "the item is missing"),
+            ("1|NNS|S|u|S|#", "the session id is null"),
+            ("1|GUI", "the user is missing"),
             ("1|GIT|S|a|I|3", "an item must be of type S, not I"),
             ("1|GUI|S|u|S|%2", "an item: bad percent escape at byte 0"),
         ];
         for (line, message) in cases {
             assert_eq!(fault(line), message, "{line}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_quick_way_finds_what_the_other_does(
-            start in prop::sample::select(vec!["1c|NUM|S|u|S|S1|S|x", "1c|NUM|S|#|S|S1|S|x", ""]),
-            end in prop::collection::vec(prop::sample::select(vec![
-                "|", "S", "|S|", "NUM", "1c|NUM|S|", "#", "$", "%", "%7C", "+", "\r", "é", "\u{7f}",
-            ]), 0..12),
-            cut in 0..30usize,
-            prefix in prop::sample::select(vec!["", "x", "%7C"]),
-        ) {
-            let line = [&start.as_bytes()[..start.len().min(cut)], end.concat().as_bytes()].concat();
-            if let Some(quick) = QuickMessage::of(&line, prefix.as_bytes()) {
-                let head = Head::of(&line).unwrap();
-                let request = Request::parse(Method::named(head.method).unwrap(), head.args);
-                let Ok(Request::NotifyUserMessage { session, message }) = request else {
-                    panic!("{request:?}");
-                };
-                let found = (quick.id, quick.session, quick.message);
-                prop_assert_eq!(found, (head.id, session, message));
-                let rest = message.0.strip_prefix(prefix.as_bytes());
-                prop_assert_eq!(rest, Some(quick.rest.bytes()));
-            }
-        }
-    }
-
-    #[test]
-    fn ordinary_messages_go_the_quick_way() {
-        for user in ["#", "$", "jane", "a.b@c"] {
-            for (text, is_plain) in [("ö %25", false), ("hello", true), ("", false)] {
-                let line = format!("10c|NUM|S|{user}|S|S8f3da29cfc463220T5454537|S|CHAT%7C{text}");
-                let quick = QuickMessage::of(line.as_bytes(), b"CHAT%7C");
-                assert_eq!(quick.is_some(), user != "$", "{line}");
-                let Some(quick) = quick else { continue };
-                assert_eq!(quick.rest.bytes(), text.as_bytes());
-                assert_eq!(matches!(quick.rest, Part::Plain(_)), is_plain, "{line}");
-            }
-        }
-        for line in [
-            "1|NUM|S|u|S|S1|S|x|V",
-            "1|NUM|S|%|S|S1|S|x",
-            "1|NUS|S|u|S|S1|S|x",
-            "1|NUM|S|u|S|S1|S|y",
-        ] {
-            assert!(QuickMessage::of(line.as_bytes(), b"x").is_none(), "{line}");
         }
     }
 }

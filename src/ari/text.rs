@@ -1,7 +1,7 @@
-//! Strings on the wire: the two encodings of section 2, and one decoder for both.
+//! Strings on the wire: the two encodings, and one decoder for both (section 2).
 //!
-//! What arrives is read leniently; what leaves is always canonical, so that a Proxy of any age
-//! reads it back byte for byte.
+//! What arrives is read leniently. What leaves is always canonical, so that a Proxy of any age
+//! reads it back byte for byte. Nothing here knows which token of a line a string is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,67 +9,169 @@ use std::fmt;
 /// How strings are written on a connection (section 2, "String encoding").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Form encoding, for ARI 1.8 and, at any version, for the opening and closing of a
-    /// connection.
+    /// Form encoding: ARI 1.8, and the opening and closing of a connection at any version.
     Form,
     /// ARI 1.9 and later: only `|`, CR, LF, `%` and `+` are escaped.
     Smart,
 }
 
-/// Why a string could not be decoded.
+/// Why a string cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadText {
+pub enum TextError {
     /// A `%` that is not followed by two hexadecimal digits, at this offset of the token.
     Escape(usize),
     /// The decoded bytes are not UTF-8; valid up to this offset of the decoded bytes.
     Utf8(usize),
 }
 
-impl fmt::Display for BadText {
+impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BadText::Escape(at) => write!(f, "bad percent escape at byte {at}"),
-            BadText::Utf8(at) => write!(f, "not UTF-8 after byte {at}"),
+            TextError::Escape(at) => write!(f, "bad percent escape at byte {at}"),
+            TextError::Utf8(at) => write!(f, "not UTF-8 after byte {at}"),
         }
     }
 }
 
-impl std::error::Error for BadText {}
+impl std::error::Error for TextError {}
 
-/// A string as it stands on the wire, not yet decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Text<'a>(pub &'a [u8]);
-
-impl<'a> Text<'a> {
-    /// The string, or `None` for null. Borrows where nothing is escaped. A token without any
-    /// byte is read as the empty string.
-    ///
-    /// # Errors
-    /// [`BadText`], when an escape is bad or the bytes are not UTF-8.
-    pub fn decode(self) -> Result<Option<Cow<'a, str>>, BadText> {
-        match self.0 {
-            b"#" => Ok(None),
-            b"$" => Ok(Some(Cow::Borrowed(""))),
-            token => unescape(token).map(Some),
-        }
-    }
-
-    /// The string's bytes, if they stand there as they are, in plain ASCII; `None` when it takes
-    /// [`decode`](Self::decode) to tell. A shortcut for ids, which are always like that.
-    #[must_use]
-    pub fn plain(self) -> Option<&'a [u8]> {
-        is_plain(self.0).then_some(self.0)
-    }
-}
-
-/// Decodes a token, or a part of one that starts at a character: `%XX` and `+`, but not the
-/// marks for null and empty.
+/// Decodes a token: `#` is null, `$` the empty string. A token without any byte is read as the
+/// empty string, too. Borrows where nothing is escaped.
 ///
 /// # Errors
-/// [`BadText`], as [`Text::decode`].
-pub fn unescape(token: &[u8]) -> Result<Cow<'_, str>, BadText> {
-    let utf8 = |e: std::str::Utf8Error| BadText::Utf8(e.valid_up_to());
-    let Some(first) = memchr::memchr2(b'%', b'+', token) else {
+/// [`TextError`], when an escape is bad or the bytes are not UTF-8.
+pub fn decode(token: &[u8]) -> Result<Option<Cow<'_, str>>, TextError> {
+    match token {
+        b"#" => Ok(None),
+        b"$" => Ok(Some(Cow::Borrowed(""))),
+        token => unescape(token).map(Some),
+    }
+}
+
+/// A string of a request, kept as it came and known to decode.
+///
+/// To pass it on costs a copy, where it came as it has to leave; [`decode`](Self::decode) gives
+/// the text itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<'a> {
+    token: &'a [u8],
+    /// From here on the token is ASCII that means itself in either encoding, as far as is known.
+    plain_from: usize,
+    /// What a longer token ends with: `#` and `$` mean themselves then.
+    is_rest: bool,
+}
+
+impl<'a> Text<'a> {
+    /// Takes a token as it stands on the wire (section 2).
+    ///
+    /// # Errors
+    /// [`TextError`], when it does not decode.
+    pub fn new(token: &'a [u8]) -> Result<Text<'a>, TextError> {
+        Ok(Text {
+            token,
+            plain_from: check(token)?,
+            is_rest: false,
+        })
+    }
+
+    /// The string, or `None` for null. Borrows where nothing is escaped.
+    #[must_use]
+    pub fn decode(self) -> Option<Cow<'a, str>> {
+        match self.is_rest {
+            true => unescape(self.token).ok(),
+            false => decode(self.token).ok().flatten(),
+        }
+    }
+
+    /// Whether it is null, which is not the empty string.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        !self.is_rest && self.token == b"#"
+    }
+
+    /// Whether it is the empty string.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.token.is_empty() || (!self.is_rest && self.token == b"$")
+    }
+
+    /// What follows `prefix`, if the string starts with that. A string that is null does not.
+    #[must_use]
+    pub fn strip_prefix(self, prefix: &str) -> Option<Text<'a>> {
+        let mut rest = self.token;
+        if self.is_null() || self.is_empty() {
+            rest = &[];
+            if self.is_null() || !prefix.is_empty() {
+                return None;
+            }
+        }
+        for &wanted in prefix.as_bytes() {
+            let (found, length) = match *rest.first()? {
+                b'%' => (unescape_byte(rest, 0).ok()?, 3),
+                b'+' => (b' ', 1),
+                byte => (byte, 1),
+            };
+            if found != wanted {
+                return None;
+            }
+            rest = &rest[length..];
+        }
+        let taken = self.token.len() - rest.len();
+        Some(Text {
+            token: rest,
+            plain_from: self.plain_from.saturating_sub(taken),
+            is_rest: true,
+        })
+    }
+
+    /// Appends the string as `encoding` writes it.
+    ///
+    /// It is copied as it came if that is exactly what the smart encoding makes of it, which costs
+    /// one look at each byte; otherwise it is decoded and encoded anew.
+    pub fn put(self, encoding: Encoding, out: &mut Vec<u8>) {
+        let is_canonical = || match self.token {
+            b"" | b"#" | b"$" => false,
+            token => self.plain_from == 0 || is_canonical(token),
+        };
+        match encoding == Encoding::Smart && is_canonical() {
+            true => out.extend_from_slice(self.token),
+            false => encoding.put(self.decode().as_deref(), out),
+        }
+    }
+}
+
+/// Checks that a token decodes, without memory of its own in the common cases. Says from where on it
+/// is ASCII that means itself.
+#[inline]
+fn check(token: &[u8]) -> Result<usize, TextError> {
+    let mut start = 0;
+    while let Some(offset) = memchr::memchr(b'%', &token[start..]) {
+        let at = start + offset;
+        if !unescape_byte(token, at)?.is_ascii() || !token[start..at].is_ascii() {
+            // Characters that are escaped byte by byte, or something that is bad.
+            return unescape(token).map(|_| token.len());
+        }
+        start = at + 3;
+    }
+    let rest = &token[start..];
+    match is_plain(rest) {
+        true => Ok(start),
+        false if std::str::from_utf8(rest).is_ok() => Ok(token.len()),
+        false => unescape(token).map(|_| token.len()),
+    }
+}
+
+/// Decodes `%XX` and `+`, but not the marks for null and empty.
+///
+/// # Errors
+/// [`TextError`], as [`decode`].
+fn unescape(token: &[u8]) -> Result<Cow<'_, str>, TextError> {
+    let utf8 = |e: std::str::Utf8Error| TextError::Utf8(e.valid_up_to());
+    let first = match is_plain(token) {
+        true => None,
+        false => memchr::memchr2(b'%', b'+', token),
+    };
+    let Some(first) = first else {
         return std::str::from_utf8(token).map(Cow::Borrowed).map_err(utf8);
     };
     let mut out = Vec::with_capacity(token.len());
@@ -78,41 +180,40 @@ pub fn unescape(token: &[u8]) -> Result<Cow<'_, str>, BadText> {
     while let Some(&byte) = token.get(at) {
         match byte {
             b'%' => {
-                let digits = token.get(at + 1..at + 3).ok_or(BadText::Escape(at))?;
-                let (high, low) = (hex(digits[0]), hex(digits[1]));
-                let (high, low) = high.zip(low).ok_or(BadText::Escape(at))?;
-                out.push(high << 4 | low);
-                at += 3;
+                out.push(unescape_byte(token, at)?);
+                at += 2;
             }
-            b'+' => {
-                out.push(b' ');
-                at += 1;
-            }
-            _ => {
-                out.push(byte);
-                at += 1;
-            }
+            b'+' => out.push(b' '),
+            _ => out.push(byte),
         }
+        at += 1;
     }
     String::from_utf8(out)
         .map(Cow::Owned)
         .map_err(|e| utf8(e.utf8_error()))
 }
 
-fn hex(digit: u8) -> Option<u8> {
-    (digit as char).to_digit(16).map(|value| value as u8)
+/// The byte that the escape at `at` stands for.
+fn unescape_byte(token: &[u8], at: usize) -> Result<u8, TextError> {
+    let digit = |at: usize| char::from(*token.get(at)?).to_digit(16);
+    match (digit(at + 1), digit(at + 2)) {
+        (Some(high), Some(low)) => Ok((high << 4 | low) as u8), // 0 to 255
+        _ => Err(TextError::Escape(at)),
+    }
 }
 
 impl Encoding {
-    /// Appends a string, or null.
+    /// Appends a string; `None` is null.
     pub fn put(self, value: Option<&str>, out: &mut Vec<u8>) {
-        match value {
-            None => out.push(b'#'),
-            Some("") => out.push(b'$'),
-            Some(text) => match self {
-                Encoding::Form => put_form(text, out),
-                Encoding::Smart => put_smart(text, out),
-            },
+        match (self, value) {
+            (_, None) => out.push(b'#'),
+            (_, Some("")) => out.push(b'$'),
+            (_, Some(mark @ ("#" | "$"))) => put_escape(mark.as_bytes()[0], out),
+            (Encoding::Form, Some(text)) => put_form(text, out),
+            (Encoding::Smart, Some(text)) if is_plain(text.as_bytes()) => {
+                out.extend_from_slice(text.as_bytes());
+            }
+            (Encoding::Smart, Some(text)) => put_smart(text, out),
         }
     }
 }
@@ -128,11 +229,6 @@ fn put_form(text: &str, out: &mut Vec<u8>) {
 }
 
 fn put_smart(text: &str, out: &mut Vec<u8>) {
-    match text {
-        "#" => return out.extend_from_slice(b"%23"),
-        "$" => return out.extend_from_slice(b"%24"),
-        _ => {}
-    }
     for &byte in text.as_bytes() {
         match byte {
             b'|' | b'\r' | b'\n' | b'%' | b'+' => put_escape(byte, out),
@@ -147,98 +243,61 @@ fn put_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'%', DIGITS[high], DIGITS[low]]);
 }
 
-/// A token, or the rest of one from some character on, by what it takes to pass it on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
-    /// ASCII that means itself in either encoding.
-    Plain(&'a [u8]),
-    /// Anything else, which may turn out not to decode.
-    Other(&'a [u8]),
-}
-
-impl<'a> Part<'a> {
-    /// Looks at bytes; `None` when there is a bar, so that they are more than one token.
-    #[inline(always)]
-    #[must_use]
-    pub fn of(bytes: &'a [u8]) -> Option<Part<'a>> {
-        if is_plain(bytes) {
-            return Some(Part::Plain(bytes));
-        }
-        let bar = memchr::memchr(b'|', bytes);
-        bar.is_none().then_some(Part::Other(bytes))
-    }
-
-    /// As it stands on the wire.
-    #[must_use]
-    pub fn bytes(self) -> &'a [u8] {
-        let (Part::Plain(bytes) | Part::Other(bytes)) = self;
-        bytes
-    }
-}
-
-/// Appends `part` as a smart-encoded string of its own. The sender wrote it in either encoding.
+/// Whether bytes are ASCII that means itself in either encoding.
 ///
-/// What is in canonical smart form already is copied as it came, which is the common case and
-/// costs one look at each byte; anything else is decoded and encoded anew.
-///
-/// # Errors
-/// [`BadText`], as [`Text::decode`]; nothing is appended then.
-#[inline]
-pub fn transcode(part: Part<'_>, out: &mut Vec<u8>) -> Result<(), BadText> {
-    match part {
-        Part::Plain(part) => out.extend_from_slice(part),
-        Part::Other(part) if is_canonical(part) => {
-            std::str::from_utf8(part).map_err(|e| BadText::Utf8(e.valid_up_to()))?;
-            out.extend_from_slice(part);
-        }
-        Part::Other(part) => Encoding::Smart.put(Some(&unescape(part)?), out),
+/// A short text is one number. If it is a constant, the compiler knows the answer.
+#[inline(always)]
+pub(crate) fn is_plain(text: &[u8]) -> bool {
+    const EACH: u128 = u128::MAX / 255; // 0x0101…
+    const HIGH: u128 = EACH << 7;
+    if text.len() > BLOCK {
+        return is_long_plain(text);
     }
-    Ok(())
+    let mut block = [b' '; BLOCK];
+    block[..text.len()].copy_from_slice(text);
+    let block = u128::from_le_bytes(block);
+    let below = |bytes: u128, limit: u8| bytes.wrapping_sub(EACH * u128::from(limit)) & !bytes;
+    let equal = |byte: u8| below(block ^ (EACH * u128::from(byte)), 1);
+    let special = block | below(block, 0x20) | equal(b'%') | equal(b'+') | equal(b'|');
+    special & HIGH == 0
 }
 
-/// Whether bytes are one token, or the rest of one, of ASCII that means itself in either encoding.
-fn is_plain(part: &[u8]) -> bool {
-    const BLOCK: usize = 16;
-    let Some(last) = part.last_chunk::<BLOCK>() else {
-        return !part.iter().copied().any(is_strange) && !matches!(part, b"" | b"#" | b"$");
-    };
-    // In blocks without an early end, so that a block is one look. The last one may overlap.
-    let mut strange = [0; BLOCK];
-    let mut look = |block: &[u8; BLOCK]| {
-        for (strange, &byte) in strange.iter_mut().zip(block) {
-            *strange |= if is_strange(byte) { u8::MAX } else { 0 };
+/// The length of the blocks in which text is looked at, in bytes.
+const BLOCK: usize = 16;
+
+/// The same for more than a block, without an early end, which the compiler turns into vector
+/// instructions. The last block may overlap the one before it.
+fn is_long_plain(text: &[u8]) -> bool {
+    let mut special = [0; BLOCK];
+    for block in text.as_chunks::<BLOCK>().0.iter().chain(text.last_chunk()) {
+        for at in 0..BLOCK {
+            // As a signed number, whatever is not ASCII is below the control characters, one of which
+            // is CR: one comparison for them all.
+            let byte = block[at];
+            let is_special =
+                ((byte as i8) < 0x20) | (byte == b'%') | (byte == b'+') | (byte == b'|');
+            special[at] |= u8::from(is_special);
         }
-    };
-    part.as_chunks::<BLOCK>().0.iter().for_each(&mut look);
-    look(last);
-    strange == [0; BLOCK]
-}
-
-#[inline]
-fn is_strange(byte: u8) -> bool {
-    // As a signed number, whatever is not ASCII is below the control characters, one of which is
-    // CR: one comparison for them all.
-    ((byte as i8) < 0x20) | (byte == b'%') | (byte == b'+') | (byte == b'|')
-}
-
-/// Whether `part` is what the smart encoder would write, given that it is UTF-8.
-fn is_canonical(part: &[u8]) -> bool {
-    if matches!(part, b"" | b"#" | b"$") {
-        return false;
     }
-    // Every byte with the two behind it, without an early end: many at a time, as above. An escape
-    // that is cut off at the end meets zeros, and is none.
+    special == [0; BLOCK]
+}
+
+/// Whether a token that decodes is what the smart encoder would write for its value; not for those
+/// that mean something else on their own.
+fn is_canonical(token: &[u8]) -> bool {
+    // Every byte with the two behind it, without an early end, for the same reason. An escape that
+    // is cut off at the end meets zeros, and is none.
     let is_bad = |a: u8, b: u8, c: u8| {
         let is_escape = ((b == b'2') & ((c == b'5') | (c == b'B')))
             | ((b == b'7') & (c == b'C'))
             | ((b == b'0') & ((c == b'A') | (c == b'D')));
-        (a == b'+') | (a == b'\r') | ((a == b'%') & !is_escape)
+        (a == b'+') | (a == b'\r') | (a == b'|') | ((a == b'%') & !is_escape)
     };
-    let inner = part.len().saturating_sub(2);
-    let (second, third) = (part.get(1..).unwrap_or(&[]), part.get(2..).unwrap_or(&[]));
-    let triples = part[..inner].iter().zip(second).zip(third);
+    let inner = token.len().saturating_sub(2);
+    let (second, third) = (token.get(1..).unwrap_or(&[]), token.get(2..).unwrap_or(&[]));
+    let triples = token[..inner].iter().zip(second).zip(third);
     let bad = triples.fold(false, |bad, ((&a, &b), &c)| bad | is_bad(a, b, c));
-    let last = &part[inner..];
+    let last = &token[inner..];
     !bad && !last.iter().any(|&byte| is_bad(byte, 0, 0))
 }
 
@@ -286,6 +345,16 @@ mod tests {
         }
     }
 
+    fn text(token: &str) -> Text<'_> {
+        Text::new(token.as_bytes()).unwrap()
+    }
+
+    fn put(text: Text<'_>, encoding: Encoding) -> String {
+        let mut out = Vec::new();
+        text.put(encoding, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
     fn the_decoder_is_lenient_in_what_stands_unescaped() {
         let cases = [
@@ -295,63 +364,40 @@ mod tests {
             ("%23", "#"),
             ("#$", "#$"),
         ];
-        for (wire, text) in cases {
-            assert_eq!(
-                Text(wire.as_bytes()).decode().unwrap().as_deref(),
-                Some(text)
-            );
+        for (wire, decoded) in cases {
+            assert_eq!(text(wire).decode().as_deref(), Some(decoded));
+            assert_eq!(decode(wire.as_bytes()).unwrap().as_deref(), Some(decoded));
         }
-        assert_eq!(Text(b"#").decode(), Ok(None));
-        assert_eq!(Text(b"$").decode(), Ok(Some("".into())));
-    }
-
-    #[test]
-    fn what_is_plain_is_what_decodes_to_itself() {
-        for (token, plain) in [
-            ("S8f3da29cfc463220T5454537", true),
-            ("", false),
-            ("a b#", true),
-            ("#", false),
-            ("$", false),
-            ("a%20", false),
-            ("a+b", false),
-            ("\u{e9}", false),
-        ] {
-            let text = Text(token.as_bytes());
-            assert_eq!(text.plain().is_some(), plain, "{token}");
-            if plain {
-                assert_eq!(text.decode().unwrap().as_deref(), Some(token));
-            }
-        }
+        assert_eq!(text("#").decode(), None);
+        assert_eq!(text("$").decode(), Some("".into()));
+        assert_eq!(decode(b"#"), Ok(None));
+        assert_eq!(decode(b"$"), Ok(Some("".into())));
     }
 
     #[test]
     fn bad_escapes_and_bad_utf8_are_named() {
-        for (wire, at) in [
-            ("%", 0),
-            ("ab%4", 2),
-            ("%zz", 0),
-            ("+%G0", 1),
-            ("%+1", 0),
-            ("%%41", 0),
-        ] {
-            assert_eq!(Text(wire.as_bytes()).decode(), Err(BadText::Escape(at)));
-        }
-        assert_eq!(Text(b"a\xff").decode(), Err(BadText::Utf8(1)));
-        assert_eq!(Text(b"ab%C3").decode(), Err(BadText::Utf8(2)));
-        assert_eq!(Text(b"%ED%A0%80").decode(), Err(BadText::Utf8(0)));
-        for bad in [&b"a\xff"[..], b"%25\xff", b"%C3", b"%2"] {
-            let mut out = b"kept".to_vec();
-            assert!(transcode(Part::of(bad).unwrap(), &mut out).is_err());
-            assert_eq!(out, b"kept");
+        let cases: [(&[u8], TextError); 11] = [
+            (b"%", TextError::Escape(0)),
+            (b"ab%4", TextError::Escape(2)),
+            (b"%zz", TextError::Escape(0)),
+            (b"+%G0", TextError::Escape(1)),
+            (b"%+1", TextError::Escape(0)),
+            (b"%%41", TextError::Escape(0)),
+            (b"\xff%25%x", TextError::Escape(4)),
+            (b"a\xff", TextError::Utf8(1)),
+            (b"%25\xff", TextError::Utf8(1)),
+            (b"ab%C3", TextError::Utf8(2)),
+            (b"%ED%A0%80", TextError::Utf8(0)),
+        ];
+        for (token, error) in cases {
+            assert_eq!(Text::new(token), Err(error), "{}", token.escape_ascii());
+            assert_eq!(decode(token), Err(error));
         }
     }
 
     #[test]
-    fn transcoding_is_canonical() {
+    fn what_is_passed_on_is_canonical() {
         let cases = [
-            ("#", "%23"),
-            ("$", "%24"),
             ("%23", "%23"),
             ("a#", "a#"),
             ("a%23", "a#"),
@@ -360,30 +406,66 @@ mod tests {
             ("a\rb", "a%0Db"),
             ("50%25 %2B a%7Cb ", "50%25 %2B a%7Cb "),
             ("%C3%A9", "é"),
+            ("#", "#"),
+            ("$", "$"),
+            ("", "$"),
         ];
         for (wire, canonical) in cases {
-            let mut out = Vec::new();
-            transcode(Part::of(wire.as_bytes()).unwrap(), &mut out).unwrap();
-            assert_eq!(String::from_utf8(out).unwrap(), canonical, "{wire}");
+            assert_eq!(put(text(wire), Encoding::Smart), canonical, "{wire}");
         }
+        assert_eq!(put(text("é +"), Encoding::Form), "%C3%A9++");
+    }
+
+    #[test]
+    fn a_prefix_is_found_however_it_is_written() {
+        fn strip(token: &str, prefix: &str) -> Option<(String, bool)> {
+            let rest = text(token).strip_prefix(prefix)?;
+            Some((rest.decode().unwrap().into_owned(), rest.is_empty()))
+        }
+        for token in ["CHAT%7Ca", "C%48AT%7ca", "%43%48%41%54%7Ca"] {
+            assert_eq!(strip(token, "CHAT|"), Some(("a".into(), false)), "{token}");
+        }
+        assert_eq!(strip("CHAT%7C", "CHAT|"), Some((String::new(), true)));
+        // What is left is text, whatever it would mean on its own.
+        for rest in ["#", "$"] {
+            let token = format!("x{rest}");
+            assert_eq!(strip(&token, "x"), Some((rest.into(), false)));
+            let rest = text(&token).strip_prefix("x").unwrap();
+            assert_eq!(put(rest, Encoding::Smart).len(), 3);
+            assert!(!rest.is_null());
+        }
+        assert_eq!(strip("+a", " "), Some(("a".into(), false)));
+        assert_eq!(strip("%C3%A9a", "é"), Some(("a".into(), false)));
+        assert_eq!(strip("éa", "é"), Some(("a".into(), false)));
+        assert_eq!(strip("a", ""), Some(("a".into(), false)));
+        for (token, prefix) in [
+            ("#", ""),
+            ("#", "#"),
+            ("$", "$"),
+            ("CHA", "CHAT"),
+            ("b", "a"),
+        ] {
+            assert_eq!(strip(token, prefix), None, "{token} {prefix}");
+        }
+        assert_eq!(strip("$", ""), Some((String::new(), true)));
     }
 
     /// Text in which everything that an encoding treats specially is common.
-    fn spicy() -> impl Strategy<Value = String> {
+    fn specials() -> impl Strategy<Value = String> {
         "([#$%+| \r\n\t\0a-c~é👋]|\\PC){0,24}"
     }
 
     #[test]
-    fn a_part_with_a_bar_is_more_than_one_token() {
+    fn one_special_byte_anywhere_is_noticed() {
         for length in 0..80 {
-            let text = "x".repeat(length);
-            let part = Part::of(text.as_bytes());
-            assert_eq!(matches!(part, Some(Part::Plain(_))), length > 0);
+            let plain = "x".repeat(length);
+            assert!(is_plain(plain.as_bytes()));
             for at in 0..length {
-                for strange in ["|", "%", "+", "\r", "\t", "\0", "\u{e9}", "\u{80}"] {
-                    let text = format!("{}{strange}{}", &text[..at], &text[at + 1..]);
-                    let expected = (strange != "|").then_some(Part::Other(text.as_bytes()));
-                    assert_eq!(Part::of(text.as_bytes()), expected, "{text:?}");
+                for special in ["|", "%", "+", "\r", "\t", "\0", "\u{e9}", "\u{80}"] {
+                    let text = format!("{}{special}{}", &plain[..at], &plain[at + 1..]);
+                    assert!(!is_plain(text.as_bytes()), "{text:?}");
+                    let is_as_it_is = !matches!(special, "|" | "%" | "+" | "\r");
+                    assert_eq!(is_canonical(text.as_bytes()), is_as_it_is, "{text:?}");
                 }
             }
         }
@@ -391,37 +473,33 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_decodes_to_itself(text in spicy()) {
+        fn what_is_encoded_decodes_to_itself(value in specials()) {
             for encoding in [Encoding::Form, Encoding::Smart] {
-                let wire = encoded(encoding, Some(&text));
+                let wire = encoded(encoding, Some(&value));
                 prop_assert!(!wire.contains(['|', '\r', '\n']));
-                let decoded = Text(wire.as_bytes()).decode().unwrap();
-                prop_assert_eq!(decoded.as_deref(), Some(&text[..]));
+                let decoded = text(&wire).decode();
+                prop_assert_eq!(decoded.as_deref(), Some(&value[..]));
             }
         }
 
         #[test]
-        fn transcoding_equals_decoding_and_encoding(text in spicy()) {
+        fn passing_on_equals_decoding_and_encoding(value in specials()) {
             for encoding in [Encoding::Form, Encoding::Smart] {
-                let mut wire = Vec::new();
-                encoding.put(Some(&format!("CHAT|{text}")), &mut wire);
-                let mut out = Vec::new();
-                let part = Part::of(&wire["CHAT%7C".len()..]).unwrap();
-                transcode(part, &mut out).unwrap();
-                prop_assert_eq!(String::from_utf8(out).unwrap(), encoded(Encoding::Smart, Some(&text)));
+                let wire = encoded(encoding, Some(&format!("CHAT|{value}")));
+                let rest = text(&wire).strip_prefix("CHAT|").unwrap();
+                prop_assert_eq!(put(rest, Encoding::Smart), encoded(Encoding::Smart, Some(&value)));
             }
         }
 
         #[test]
         fn any_token_is_decoded_or_refused_alike(mut bytes in proptest::collection::vec(any::<u8>(), 0..24)) {
             bytes.retain(|byte| !b"|\n".contains(byte));
-            let mut out = Vec::new();
-            match (unescape(&bytes), transcode(Part::of(&bytes).unwrap(), &mut out)) {
-                (Ok(text), Ok(())) => {
-                    prop_assert_eq!(String::from_utf8(out).unwrap(), encoded(Encoding::Smart, Some(&text)));
+            match (decode(&bytes), Text::new(&bytes)) {
+                (Ok(value), Ok(text)) => {
+                    prop_assert_eq!(put(text, Encoding::Smart), encoded(Encoding::Smart, value.as_deref()));
+                    prop_assert_eq!(text.decode(), value);
                 }
-                (Err(_), Err(_)) => prop_assert!(out.is_empty()),
-                (one, other) => prop_assert!(false, "{one:?} against {other:?}"),
+                (one, other) => prop_assert_eq!(one.err(), other.err()),
             }
         }
     }

@@ -88,8 +88,12 @@ pub fn agree(side: Side, offered: Option<&str>) -> Result<Version, Refusal> {
         (Side::Metadata, Some("1.8.2")) => Some(Version::V1_8_2),
         (Side::Metadata, Some("1.8.3")) => Some(Version::V1_8_3),
         (Side::Metadata, Some("1.9.0")) => Some(Version::V1_9_0),
-        // 1.8.0 and 1.8.1 have no way to be named; a data connection needs 1.9.1.
-        (_, None | Some("1.8.0" | "1.8.1" | "1.8.2" | "1.8.3" | "1.9.0")) => None,
+        // 1.8.0 and 1.8.1 have no way to be named.
+        (Side::Metadata, Some("1.8.0" | "1.8.1")) => None,
+        (Side::Metadata, Some(other)) if other.starts_with("1.8.") => Some(Version::V1_8_3),
+        // A data connection needs 1.9.1.
+        (Side::Data, None | Some("1.9.0")) => None,
+        (Side::Data, Some(other)) if other.starts_with("1.8.") => None,
         _ => Some(Version::V1_9_1),
     };
     version.ok_or_else(|| Refusal {
@@ -110,6 +114,11 @@ mod tests {
             (Some("1.8.1"), None, None),
             (Some("1.8.2"), Some("1.8.2"), None),
             (Some("1.8.3"), Some("1.8.3"), None),
+            (Some("1.8.4"), Some("1.8.3"), None),
+            (Some("1.8.20"), Some("1.8.3"), None),
+            (Some("1.8.x"), Some("1.8.3"), None),
+            (Some("1.8"), Some("1.9.1"), Some("1.9.1")),
+            (Some("1.80.1"), Some("1.9.1"), Some("1.9.1")),
             (Some("1.9.0"), Some("1.9.0"), None),
             (Some("1.9.1"), Some("1.9.1"), Some("1.9.1")),
             (Some("1.9.2"), Some("1.9.1"), Some("1.9.1")),

@@ -1,121 +1,72 @@
-//! Answers data requests (section 7): the room is subscribed to, or it is not.
+//! The data side: the room is subscribed to, or it is not.
 
 use super::ITEM;
 use super::room::Room;
-use super::stamp;
-use crate::ari::Side;
-use crate::ari::handler::{self, Call, Handler, Opened, Outlet};
-use crate::ari::reply::{ErrorKind, put_end_of_snapshot};
-use crate::ari::request::{Malformed, Request};
+use crate::provider::{Connection, DataError, DataProvider, ItemEventListener, Parameters};
 use std::sync::Arc;
 
-/// The data side of the chat.
-pub struct Data {
+/// Lets a Proxy Data Adapter subscribe to the room, and to nothing else.
+#[derive(Debug)]
+pub struct ChatData {
     room: Arc<Room>,
-    outlet: Option<Arc<dyn Outlet>>,
-    now: fn() -> u64,
+    listener: Option<ItemEventListener>,
+    connection: Option<Connection>,
 }
 
-impl Data {
-    /// Not connected yet.
+impl ChatData {
+    /// Nobody is subscribed yet.
     #[must_use]
-    pub fn new(room: Arc<Room>) -> Data {
-        Data {
+    pub fn new(room: Arc<Room>) -> ChatData {
+        ChatData {
             room,
-            outlet: None,
-            now: stamp::now,
+            listener: None,
+            connection: None,
         }
     }
 
-    /// The same with another clock: milliseconds since the epoch.
-    #[must_use]
-    pub fn with_clock(self, now: fn() -> u64) -> Data {
-        Data { now, ..self }
-    }
-}
-
-impl Handler for Data {
-    type Batch<'a> = Batch<'a>;
-
-    fn side(&self) -> Side {
-        Side::Data
-    }
-
-    fn opened(&mut self, opened: Opened) {
-        self.outlet = Some(opened.outlet);
-    }
-
-    fn batch(&mut self) -> Batch<'_> {
-        Batch { data: self }
-    }
-
-    fn lost(&mut self) {
-        if let Some(outlet) = self.outlet.take()
-            && self.room.unsubscribe(&outlet)
+    /// Closes the room, if it is open; `why` is for the log.
+    fn leave(&self, why: &str) {
+        if let (Some(listener), Some(connection)) = (&self.listener, &self.connection)
+            && self.room.leave(listener)
         {
-            outlet.note(format_args!(
-                "{ITEM} unsubscribed by the loss of the connection"
-            ));
+            connection.info(format_args!("{ITEM} unsubscribed{why}"));
         }
     }
 }
 
-/// Some requests in a row.
-pub struct Batch<'a> {
-    data: &'a Data,
-}
-
-impl handler::Batch for Batch<'_> {
-    fn serve(
+impl DataProvider for ChatData {
+    fn initialize(
         &mut self,
-        call: Call<'_>,
-        request: Request<'_>,
-        replies: &mut Vec<u8>,
-    ) -> Result<(), Malformed> {
-        let (Request::Subscribe { item } | Request::Unsubscribe { item }) = request else {
-            // Nothing else comes here: the link serves it, or it is the other side's.
-            let refusal = call.reply(replies);
-            refusal.error(ErrorKind::Generic, "not a request of a data connection");
-            return Ok(());
-        };
-        let item = item.decode().map_err(|e| Malformed::text("the item", e))?;
-        let is_room = item.as_deref() == Some(ITEM);
-        match request {
-            Request::Subscribe { .. } if is_room => self.subscribe(call, replies),
-            Request::Subscribe { .. } => {
-                let refusal = call.reply(replies);
-                refusal.error(ErrorKind::Subscription, "No such item");
-            }
-            _ => {
-                if is_room {
-                    self.unsubscribe();
-                }
-                call.reply(replies).void();
-            }
+        connection: &Connection,
+        _parameters: &Parameters<'_>,
+    ) -> Result<(), DataError> {
+        self.connection = Some(connection.clone());
+        Ok(())
+    }
+
+    fn set_listener(&mut self, listener: ItemEventListener) {
+        self.listener = Some(listener);
+    }
+
+    fn subscribe(&mut self, item: &str) -> Result<(), DataError> {
+        if item != ITEM {
+            return Err(DataError::Subscription("No such item".into()));
+        }
+        if let (Some(listener), Some(connection)) = (&self.listener, &self.connection) {
+            self.room.enter(listener);
+            connection.info(format_args!("{ITEM} subscribed"));
         }
         Ok(())
     }
 
-    fn commit(&mut self) {}
-}
-
-impl Batch<'_> {
-    fn subscribe(&self, call: Call<'_>, replies: &mut Vec<u8>) {
-        let Some(outlet) = &self.data.outlet else {
-            return; // requests come on an open connection
-        };
-        put_end_of_snapshot((self.data.now)(), ITEM, call.id, replies);
-        let lines = std::mem::replace(replies, outlet.buffer());
-        self.data.room.subscribe(outlet, call.id, lines);
-        outlet.note(format_args!("{ITEM} subscribed"));
-        call.reply(replies).void();
+    fn unsubscribe(&mut self, item: &str) -> Result<(), DataError> {
+        if item == ITEM {
+            self.leave("");
+        }
+        Ok(())
     }
 
-    fn unsubscribe(&self) {
-        if let Some(outlet) = &self.data.outlet
-            && self.data.room.unsubscribe(outlet)
-        {
-            outlet.note(format_args!("{ITEM} unsubscribed"));
-        }
+    fn disconnected(&mut self) {
+        self.leave(" by the loss of the connection");
     }
 }

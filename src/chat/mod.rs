@@ -1,15 +1,18 @@
-//! The chat: one room, in which every message goes to everybody.
+//! The Basic Chat Demo: one room, in which every message goes to everybody.
 //!
-//! Two handlers of ARI requests, one a side, and what they share. Pure state: no socket, no
-//! thread, nothing of how bytes come and go.
+//! An adapter like any other: [`ChatMetadata`] answers what a Proxy Metadata Adapter asks and
+//! [`ChatData`] sends the room's events, both by the public interface of
+//! [`provider`](crate::provider) alone. What they share is the [`Room`].
 
-pub mod data;
-pub mod metadata;
-pub mod room;
-pub mod sessions;
-pub mod stamp;
-pub mod talkers;
-pub mod update;
+mod clock;
+mod data;
+mod metadata;
+mod room;
+mod sessions;
+
+pub use data::ChatData;
+pub use metadata::ChatMetadata;
+pub use room::Room;
 
 /// The one item there is.
 pub const ITEM: &str = "chat_room";

@@ -2,232 +2,179 @@
 //!
 //! A server may hold a million sessions, and most never send a word. A session is one cache line
 //! in a dense array plus an entry of an index; what many have in common, the user agent, is kept
-//! once. Strings are in the form in which they go out; what they mean is for others.
+//! once, encoded as it goes out.
 
+use crate::provider::Fields;
+use arrayvec::ArrayString;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// What of a session's id and address fits into its record.
-const INLINE: usize = 53;
+/// What of a session's id and address fits into its record, in bytes.
+const INLINE: usize = 48;
 
 /// Below this many sessions no memory is given back.
 const SHRINK_FLOOR: usize = 1024;
 
-/// The label of a sender's messages, encoded as it goes out.
+/// What the messages of a session are labelled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sender<'a> {
+pub(super) struct Sender<'a> {
     /// Its IP address.
-    pub ip: &'a [u8],
-    /// What follows it up to the message: its label, and the names of the fields.
-    pub label: &'a [u8],
+    pub(super) ip: &'a str,
+    /// The field `nick`.
+    pub(super) nick: &'a Fields,
 }
 
 /// The open sessions.
 #[derive(Debug, Default)]
-pub struct Sessions {
+pub(super) struct Sessions {
     /// Dense: a record that leaves is replaced by the last one.
     records: Vec<Record>,
     /// Positions in `records`, by the hash of the id.
     index: HashTable<u32>,
-    labels: Labels,
+    nicks: Nicks,
     hasher: DefaultHashBuilder,
-    /// How many of the ids do not stand for themselves when they are encoded.
-    odd: usize,
 }
 
 #[derive(Debug)]
 struct Record {
-    place: Place,
-    label: Arc<Label>,
+    names: Names,
+    nick: Arc<Fields>,
 }
 
 /// Id and address, one behind the other.
 #[derive(Debug)]
-enum Place {
-    Inline {
-        bytes: [u8; INLINE],
-        id: u8,
-        all: u8,
-    },
-    Boxed {
-        bytes: Box<[u8]>,
-        id: u32,
-    },
-}
-
-impl Place {
-    fn new(id: &[u8], ip: &[u8]) -> Place {
-        let all = id.len() + ip.len();
-        if all <= INLINE {
-            let mut bytes = [0; INLINE];
-            bytes[..id.len()].copy_from_slice(id);
-            bytes[id.len()..all].copy_from_slice(ip);
-            Place::Inline {
-                bytes,
-                id: id.len() as u8,
-                all: all as u8,
-            }
-        } else {
-            Place::Boxed {
-                bytes: [id, ip].concat().into(),
-                id: id.len() as u32, // a line is shorter than 4 GiB
-            }
-        }
-    }
-
-    fn parts(&self) -> (&[u8], &[u8]) {
-        match self {
-            Place::Inline { bytes, id, all } => {
-                bytes[..usize::from(*all)].split_at(usize::from(*id))
-            }
-            Place::Boxed { bytes, id } => bytes.split_at(*id as usize),
-        }
-    }
+enum Names {
+    Inline { text: ArrayString<INLINE>, id: u8 },
+    Boxed { text: Box<str>, id: u32 },
 }
 
 impl Record {
-    fn id(&self) -> &[u8] {
-        self.place.parts().0
+    fn new(id: &str, ip: &str, nick: Arc<Fields>) -> Record {
+        let mut text = ArrayString::new();
+        let fits = text.try_push_str(id).and_then(|()| text.try_push_str(ip));
+        let names = match fits {
+            Ok(()) => Names::Inline {
+                text,
+                id: id.len() as u8, // at most INLINE
+            },
+            Err(_) => Names::Boxed {
+                text: [id, ip].concat().into(),
+                id: id.len() as u32, // a line is shorter than 4 GiB
+            },
+        };
+        Record { names, nick }
+    }
+
+    /// Id and address.
+    fn names(&self) -> (&str, &str) {
+        match &self.names {
+            Names::Inline { text, id } => text.split_at(usize::from(*id)),
+            Names::Boxed { text, id } => text.split_at(*id as usize),
+        }
     }
 }
 
 impl Sessions {
     /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
     /// Remembers a session; one that is known already is labelled anew.
-    pub fn open(&mut self, id: &[u8], ip: &[u8], label: &[u8]) {
+    pub(super) fn open(&mut self, id: &str, ip: &str, nick: &str) {
+        let nick = self.nicks.share(nick, &self.hasher);
+        let record = Record::new(id, ip, nick);
         let hash = self.hasher.hash_one(id);
-        let place = Place::new(id, ip);
-        let label = self.labels.share(label, &self.hasher);
-        let record = Record { place, label };
-        let (records, hasher) = (&mut self.records, &self.hasher);
-        let known = self.index.find(hash, |&at| records[at as usize].id() == id);
-        if let Some(&at) = known {
-            let old = std::mem::replace(&mut records[at as usize], record);
-            self.labels.release(old.label, &self.hasher);
-            return;
+        if let Some(at) = self.find(hash, id) {
+            let old = std::mem::replace(&mut self.records[at], record);
+            return self.nicks.release(old.nick, &self.hasher);
         }
-        self.odd += usize::from(is_odd(id));
-        let at = records.len() as u32; // 2^32 records of 64 bytes are out of reach
-        records.push(record);
-        self.index
-            .insert_unique(hash, at, |&at| hasher.hash_one(records[at as usize].id()));
+        let at = self.records.len() as u32; // 2^32 records of 64 bytes are out of reach
+        self.records.push(record);
+        let (records, hasher) = (&self.records, &self.hasher);
+        let rehash = |&at: &u32| hasher.hash_one(records[at as usize].names().0);
+        self.index.insert_unique(hash, at, rehash);
     }
 
     /// Forgets a session; says whether it was known.
-    pub fn close(&mut self, id: &[u8]) -> bool {
+    pub(super) fn close(&mut self, id: &str) -> bool {
         let hash = self.hasher.hash_one(id);
-        let records = &mut self.records;
-        let Ok(entry) = self
-            .index
-            .find_entry(hash, |&at| records[at as usize].id() == id)
-        else {
+        let is_it = |&at: &u32| self.records[at as usize].names().0 == id;
+        let Ok(entry) = self.index.find_entry(hash, is_it) else {
             return false;
         };
         let (at, _) = entry.remove();
-        self.odd -= usize::from(is_odd(id));
-        let last = records.len() - 1;
+        let last = self.records.len() - 1;
         if at as usize != last {
-            let hash = self.hasher.hash_one(records[last].id());
+            let hash = self.hasher.hash_one(self.records[last].names().0);
             if let Some(moved) = self.index.find_mut(hash, |&at| at as usize == last) {
                 *moved = at;
             }
         }
-        let record = records.swap_remove(at as usize);
-        self.labels.release(record.label, &self.hasher);
+        let record = self.records.swap_remove(at as usize);
+        self.nicks.release(record.nick, &self.hasher);
         self.give_back();
         true
     }
 
-    /// Forgets them all; says how many they were.
-    pub fn clear(&mut self) -> usize {
-        let count = self.len();
-        *self = Sessions::default();
-        count
-    }
-
-    /// The label of a session's messages, if it is known.
-    #[must_use]
-    pub fn sender(&self, id: &[u8]) -> Option<Sender<'_>> {
-        let hash = self.hasher.hash_one(id);
-        let is_it = |&at: &u32| self.records[at as usize].id() == id;
-        let record = &self.records[*self.index.find(hash, is_it)? as usize];
+    /// What a session's messages are labelled with, if it is known.
+    pub(super) fn get(&self, id: &str) -> Option<Sender<'_>> {
+        let at = self.find(self.hasher.hash_one(id), id)?;
+        let record = &self.records[at];
         Some(Sender {
-            ip: record.place.parts().1,
-            label: &record.label.0,
+            ip: record.names().1,
+            nick: &record.nick,
         })
     }
 
-    /// The same for an id as it stands on the wire. `None` also when it takes decoding to tell.
-    #[must_use]
-    pub fn sender_encoded(&self, token: &[u8]) -> Option<Sender<'_>> {
-        // What stands for itself is found without a look at what it is made of.
-        (self.odd == 0).then(|| self.sender(token)).flatten()
+    fn find(&self, hash: u64, id: &str) -> Option<usize> {
+        let is_it = |&at: &u32| self.records[at as usize].names().0 == id;
+        self.index.find(hash, is_it).map(|&at| at as usize)
     }
 
-    /// After the rush most memory is given back, in steps that keep the cost of a close constant
+    /// After a rush most memory is given back, in steps that keep the cost of a close constant
     /// on average.
     fn give_back(&mut self) {
         let len = self.records.len();
         if self.records.capacity() > SHRINK_FLOOR && len < self.records.capacity() / 4 {
             self.records.shrink_to(len * 2);
             let (records, hasher) = (&self.records, &self.hasher);
-            self.index
-                .shrink_to(len * 2, |&at| hasher.hash_one(records[at as usize].id()));
+            let rehash = |&at: &u32| hasher.hash_one(records[at as usize].names().0);
+            self.index.shrink_to(len * 2, rehash);
         }
     }
 }
 
-/// Whether an id is written otherwise than it is, by some encoder, or means something else when it
-/// is read as if it were encoded.
-fn is_odd(id: &[u8]) -> bool {
-    id.iter().any(|byte| matches!(byte, b'%' | b'+')) || matches!(id, b"" | b"#" | b"$")
-}
-
-/// A label, encoded; its own type so that a shared one is a single pointer in a record.
-#[derive(Debug)]
-struct Label(Box<[u8]>);
-
-/// The labels in use, each once.
+/// The fields `nick` in use, each once.
 #[derive(Debug, Default)]
-struct Labels(HashTable<Arc<Label>>);
+struct Nicks(HashTable<Arc<Fields>>);
 
-impl Labels {
-    fn share(&mut self, label: &[u8], hasher: &DefaultHashBuilder) -> Arc<Label> {
-        let hash = hasher.hash_one(label);
-        if let Some(known) = self.0.find(hash, |known| *known.0 == *label) {
+impl Nicks {
+    fn share(&mut self, nick: &str, hasher: &DefaultHashBuilder) -> Arc<Fields> {
+        let fields = Fields::new().field("nick", nick);
+        let hash = hasher.hash_one(&fields);
+        if let Some(known) = self.0.find(hash, |known| **known == fields) {
             return Arc::clone(known);
         }
-        let new = Arc::new(Label(label.into()));
+        let new = Arc::new(fields.shrunk());
         self.0
-            .insert_unique(hash, Arc::clone(&new), |label| hasher.hash_one(&*label.0));
+            .insert_unique(hash, Arc::clone(&new), |known| hasher.hash_one(&**known));
         new
     }
 
-    fn release(&mut self, label: Arc<Label>, hasher: &DefaultHashBuilder) {
+    fn release(&mut self, nick: Arc<Fields>, hasher: &DefaultHashBuilder) {
         // The table's own and this one: nobody else has it.
-        if Arc::strong_count(&label) > 2 {
+        if Arc::strong_count(&nick) > 2 {
             return;
         }
-        let hash = hasher.hash_one(&*label.0);
-        if let Ok(entry) = self.0.find_entry(hash, |known| Arc::ptr_eq(known, &label)) {
+        let hash = hasher.hash_one(&*nick);
+        if let Ok(entry) = self.0.find_entry(hash, |known| Arc::ptr_eq(known, &nick)) {
             entry.remove();
         }
         let len = self.0.len();
         if self.0.capacity() > SHRINK_FLOOR && len < self.0.capacity() / 4 {
-            self.0
-                .shrink_to(len * 2, |label| hasher.hash_one(&*label.0));
+            self.0.shrink_to(len * 2, |known| hasher.hash_one(&**known));
         }
     }
 }
@@ -238,24 +185,13 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    #[test]
-    fn a_record_is_one_cache_line() {
-        assert_eq!(size_of::<Record>(), 64);
+    fn nick(text: &str) -> Fields {
+        Fields::new().field("nick", text)
     }
 
     #[test]
-    fn an_id_that_means_something_else_when_encoded_is_not_taken_for_itself() {
-        let mut sessions = Sessions::default();
-        sessions.open(b"S1", b"192.0.2.7", b"label");
-        assert_eq!(sessions.sender_encoded(b"S1"), sessions.sender(b"S1"));
-        for odd in [&b"a+b"[..], b"100%25", b"#", b"$", b""] {
-            sessions.open(odd, b"192.0.2.7", b"label");
-            sessions.open(odd, b"192.0.2.8", b"label");
-            assert_eq!(sessions.sender_encoded(odd), None);
-            assert!(sessions.sender(odd).is_some());
-            assert!(sessions.close(odd) && !sessions.close(odd));
-            assert!(sessions.sender_encoded(b"S1").is_some());
-        }
+    fn a_record_is_one_cache_line() {
+        assert_eq!(size_of::<Record>(), 64);
     }
 
     #[test]
@@ -264,11 +200,11 @@ mod tests {
         for length in [0, 1, 25, 28, 29, 53, 54, 200, 300, 70_000] {
             let id = format!("{length}").repeat(3);
             let ip = "1".repeat(length);
-            sessions.open(id.as_bytes(), ip.as_bytes(), b"label");
-            let sender = sessions.sender(id.as_bytes()).unwrap();
-            assert_eq!((sender.ip, sender.label), (ip.as_bytes(), &b"label"[..]));
+            sessions.open(&id, &ip, "label");
+            let sender = sessions.get(&id).unwrap();
+            assert_eq!((sender.ip, sender.nick), (&ip[..], &nick("label")));
         }
-        assert_eq!(sessions.labels.0.len(), 1);
+        assert_eq!(sessions.nicks.0.len(), 1);
     }
 
     #[test]
@@ -276,18 +212,17 @@ mod tests {
         let mut sessions = Sessions::default();
         let id = |n: u32| format!("S{n:016x}T{n}");
         for n in 0..50_000 {
-            let label = format!("agent {}", n % 10_000);
-            sessions.open(id(n).as_bytes(), b"192.0.2.1", label.as_bytes());
+            sessions.open(&id(n), "192.0.2.1", &format!("agent {}", n % 10_000));
         }
-        assert_eq!(sessions.labels.0.len(), 10_000);
+        assert_eq!(sessions.nicks.0.len(), 10_000);
         for n in (0..50_000).map(|n| n * 7919 % 50_000) {
-            assert!(sessions.close(id(n).as_bytes()));
-            assert!(!sessions.close(id(n).as_bytes()));
+            assert!(sessions.close(&id(n)));
+            assert!(!sessions.close(&id(n)));
         }
-        assert!(sessions.is_empty() && sessions.labels.0.is_empty());
+        assert!(sessions.len() == 0 && sessions.nicks.0.is_empty());
         assert!(sessions.records.capacity() <= SHRINK_FLOOR);
         assert!(sessions.index.capacity() <= 2 * SHRINK_FLOOR);
-        assert!(sessions.labels.0.capacity() <= 2 * SHRINK_FLOOR);
+        assert!(sessions.nicks.0.capacity() <= 2 * SHRINK_FLOOR);
     }
 
     proptest! {
@@ -296,8 +231,8 @@ mod tests {
             let mut sessions = Sessions::default();
             let mut twin = HashMap::new();
             for (step, id, label) in steps {
-                let id = format!("S{id}").repeat(usize::from(id) + 1).into_bytes();
-                let (ip, label) = (vec![b'1'; usize::from(label)], vec![b'n'; usize::from(label)]);
+                let id = format!("S{id}").repeat(usize::from(id) + 1);
+                let (ip, label) = ("1".repeat(label.into()), "n".repeat(label.into()));
                 match step {
                     0 | 1 => {
                         sessions.open(&id, &ip, &label);
@@ -307,15 +242,14 @@ mod tests {
                 }
                 prop_assert_eq!(sessions.len(), twin.len());
                 for (id, (ip, label)) in &twin {
-                    let sender = sessions.sender(id).unwrap();
-                    prop_assert_eq!((sender.ip, sender.label), (&ip[..], &label[..]));
+                    let sender = sessions.get(id).unwrap();
+                    prop_assert_eq!((sender.ip, sender.nick), (&ip[..], &nick(label)));
                 }
             }
             let mut labels: Vec<_> = twin.values().map(|(_, label)| label).collect();
             labels.sort();
             labels.dedup();
-            prop_assert_eq!(sessions.labels.0.len(), labels.len());
-            prop_assert_eq!(sessions.clear(), twin.len());
+            prop_assert_eq!(sessions.nicks.0.len(), labels.len());
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::random::Random;
 use crate::standin::Adapter;
 use crate::world::{Halt, Play, Stage, World};
 
-/// Main, and for each link its own thread and the writer of its connection.
-const THREADS: u64 = 5;
+/// Main, the log's, and for each link its own thread and the writer of its connection.
+const THREADS: u64 = 6;
 
 /// A thread or a file that is being given back may be seen for a moment more.
 const GRACE: Duration = Duration::from_secs(1);

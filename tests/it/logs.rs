@@ -252,7 +252,7 @@ fn text_from_outside_is_escaped() {
     // Its init, too, may say anything.
     let mut link = server.metadata.accept();
     link.expect_rac();
-    let version = format!("1.8.1{evil}");
+    let version = format!("1.7{evil}");
     let init = Init::offering(Side::Metadata, &version)
         .of_instance(evil)
         .with(evil, evil);

@@ -30,8 +30,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 use std::thread::{self, JoinHandle};
 
-use chat_adapter::system::{Signals, Wish};
-use chat_adapter::{Adapter, Config, link, logging};
+use chat_adapter::server::DRAIN;
+use chat_adapter::signals::{Action, Signals};
+use chat_adapter::{Adapter, Config, logging};
 use crossbeam_channel::Sender;
 
 use ari::Side;
@@ -56,7 +57,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&options) {
+    let outcome = run(&options);
+    logging::flush();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             complain(&problem);
@@ -168,12 +171,12 @@ fn run(options: &Options) -> Result<(), String> {
         let mut was_asked = false;
         loop {
             match signals.wait(None) {
-                Ok(Some(Wish::End)) if !was_asked => {
+                Ok(Some(Action::Stop)) if !was_asked => {
                     was_asked = true;
                     let _ = ending.try_send(Ok(())); // full: it is ending already
                 }
                 // Asked for the second time, or nobody can ask any more.
-                Ok(Some(Wish::End)) | Err(_) => std::process::exit(1),
+                Ok(Some(Action::Stop)) | Err(_) => std::process::exit(1),
                 Ok(_) => {}
             }
         }
@@ -182,7 +185,7 @@ fn run(options: &Options) -> Result<(), String> {
     playground.end();
     if let Some(adapter) = adapter {
         log::debug!("{}", adapter.state());
-        if !adapter.stop(link::DRAIN) {
+        if !adapter.stop(DRAIN) {
             return Err("the adapter did not end in time".to_owned());
         }
     }

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use chat_adapter::shown::Shown;
+use chat_adapter::ari::escape::Escaped;
 
 use crate::ari::{self, Side};
 
@@ -40,7 +40,7 @@ impl Show {
         print(&format!(
             "{:<8} {arrow} {}",
             side.name(),
-            Shown(line.as_bytes())
+            Escaped(line.as_bytes())
         ));
     }
 
@@ -50,7 +50,7 @@ impl Show {
         if self == Show::Nothing {
             return;
         }
-        print(&format!("* {}", Shown(text.as_bytes())));
+        print(&format!("* {}", Escaped(text.as_bytes())));
     }
 }
 

@@ -41,7 +41,7 @@ fn events_beyond_the_room_there_is_are_refused() {
           M2|NUM|S|#|S|S1|S|CHAT%7Cone\n\
           M3|NUM|S|#|S|S1|S|CHAT%7Ctwo\n\
           M4|NUM|S|#|S|S1|S|CHAT%7Cthree\n\
-          ,\n\
+          ;\n\
           M5|NUM|S|#|S|S1|S|CHAT%7Cfour\n",
     );
 }

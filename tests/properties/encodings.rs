@@ -1,6 +1,6 @@
 //! Strings: both encodings and the decoder, against the twin.
 
-use chat_adapter::ari::text::{Encoding, Part, Text, transcode, unescape};
+use chat_adapter::ari::text::{Encoding, Text, decode};
 use proptest::prelude::*;
 
 use crate::generate::{cases, spicy, token};
@@ -27,29 +27,40 @@ proptest! {
             prop_assert_eq!(&wire, &twin::encode(twin_encoding, value.as_deref()));
             prop_assert!(!wire.contains(['|', '\r', '\n']));
             prop_assert!(encoding == Encoding::Smart || wire.is_ascii());
-            let read = Text(wire.as_bytes()).decode().expect("what was written can be read");
+            let read = decode(wire.as_bytes()).expect("what was written can be read");
             prop_assert_eq!(read.as_deref(), value.as_deref());
         }
     }
 
     #[test]
     fn any_token_is_read_as_the_protocol_says_or_refused(token in token()) {
-        let read = Text(&token).decode().map(|value| value.map(String::from)).map_err(drop);
-        prop_assert_eq!(read, twin::decode(&token));
-        let part = unescape(&token).map(String::from).map_err(drop);
-        prop_assert_eq!(part, twin::unescape(&token));
+        let read = decode(&token).map(|value| value.map(String::from)).map_err(drop);
+        prop_assert_eq!(&read, &twin::decode(&token));
+        let text = Text::new(&token).map(|text| text.decode().map(String::from)).map_err(drop);
+        prop_assert_eq!(&text, &read);
     }
 
     #[test]
-    fn a_text_that_crosses_over_is_written_anew(token in token()) {
-        let mut out = b"before".to_vec();
-        let part = Part::of(&token).expect("a token has no bar");
-        let crossed = transcode(part, &mut out).map_err(drop);
-        let expected = match twin::unescape(&token) {
-            Ok(text) => format!("before{}", twin::encode(twin::Encoding::Smart, Some(&text))),
-            Err(()) => "before".to_owned(),
-        };
-        prop_assert_eq!(crossed.is_ok(), twin::unescape(&token).is_ok());
-        prop_assert_eq!(String::from_utf8(out), Ok(expected));
+    fn a_text_that_is_passed_on_is_written_anew(token in token(), prefix in "(CHAT\\||a| |é|#)?") {
+        let Ok(text) = Text::new(&token) else { return Ok(()) };
+        let value = twin::decode(&token).expect("what the library decodes");
+        for (encoding, twin_encoding) in BOTH {
+            let mut out = b"before".to_vec();
+            text.put(encoding, &mut out);
+            let expected = format!("before{}", twin::encode(twin_encoding, value.as_deref()));
+            prop_assert_eq!(String::from_utf8(out), Ok(expected));
+            // The same for what is left behind a prefix, where `#` and `$` are text.
+            let rest = value.as_deref().and_then(|value| value.strip_prefix(&prefix));
+            let stripped = text.strip_prefix(&prefix);
+            let left = stripped.and_then(Text::decode);
+            prop_assert_eq!(left.as_deref(), rest);
+            prop_assert_eq!(stripped.is_some(), rest.is_some());
+            if let Some(stripped) = stripped {
+                let mut out = Vec::new();
+                stripped.put(encoding, &mut out);
+                prop_assert_eq!(String::from_utf8(out), Ok(twin::encode(twin_encoding, rest)));
+                prop_assert_eq!(stripped.is_empty(), rest == Some(""));
+            }
+        }
     }
 }

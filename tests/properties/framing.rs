@@ -1,6 +1,6 @@
 //! Framing: the same lines come out, however the bytes are cut.
 
-use chat_adapter::ari::line::{Line, LineBuffer, MAX_LINE, READ_SIZE};
+use chat_adapter::ari::framing::{Line, LineBuffer, MAX_LINE, READ_SIZE};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

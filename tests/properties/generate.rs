@@ -107,8 +107,8 @@ fn arguments(method: &'static str) -> BoxedStrategy<Vec<Bytes>> {
         "GSC" => (two(user, item().boxed()), names(), session)
             .prop_map(|(head, b, c)| [head, vec![b, c]].concat())
             .boxed(),
-        "GIT" => vec(item(), 1..4).boxed(),
-        "GUI" => (vec(user, 1..=1), vec(item(), 1..4))
+        "GIT" => vec(item(), 0..4).boxed(),
+        "GUI" => (vec(user, 1..=1), vec(item(), 0..4))
             .prop_map(|(a, b)| [a, b].concat())
             .boxed(),
         "NUM" => (two(user, session), message())
@@ -210,7 +210,7 @@ pub(crate) fn script() -> impl Strategy<Value = Bytes> {
     let step = prop_oneof![
         30 => line(&METADATA).prop_map(move |line| said(b'M', line)),
         12 => line(&DATA).prop_map(move |line| said(b'D', line)),
-        2 => prop_oneof![Just(","), Just(";")].prop_map(|mark| mark.as_bytes().to_vec()),
+        1 => Just(b";".to_vec()),
         1 => "O[089](|a|b)".prop_map(String::into_bytes),
         1 => prop_oneof![4 => Just("L"), 1 => Just("X")].prop_map(|mark| mark.as_bytes().to_vec()),
         2 => prop_oneof![Just(0), 0_usize..900, 150_usize..250, Just(1 << 20)].prop_map(|room| format!("F{room}").into_bytes()),

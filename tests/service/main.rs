@@ -4,8 +4,8 @@
 
 mod conversation;
 mod journal;
-mod manager;
 mod notifications;
+mod notify_socket;
 mod watchdog;
 
 #[path = "../standin/mod.rs"]

@@ -3,7 +3,7 @@
 //! A thread is made to get stuck by a certificate file that turns into a pipe: the link that reads it again for its next
 //! connection waits for somebody to write. The main thread, which pings, would go on if it did not ask.
 
-use crate::manager::Manager;
+use crate::notify_socket::NotifySocket;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ fn certificate() -> String {
 
 #[test]
 fn a_stuck_thread_stops_the_pings() {
-    let manager = Manager::new();
+    let systemd = NotifySocket::new();
     let directory = Directory::new();
     let [file, pipe, fresh] = ["ca.pem", "pipe", "fresh"].map(|name| directory.0.join(name));
     fs::write(&file, certificate()).expect("a certificate file");
@@ -53,7 +53,7 @@ fn a_stuck_thread_stops_the_pings() {
         .args(["--host", "127.0.0.1", "--tls", "--tls-ca"])
         .arg(&file)
         .args(["--metadata_rrport", &ports[0], "--data_rrport", &ports[1]])
-        .env("NOTIFY_SOCKET", manager.address())
+        .env("NOTIFY_SOCKET", systemd.address())
         .env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string())
         .start();
     let met = listeners
@@ -61,7 +61,7 @@ fn a_stuck_thread_stops_the_pings() {
         .map(|listener| listener.accept().expect("a connection"));
     let is_ping = |text: &str| text.contains("WATCHDOG=1");
     for _ in 0..3 {
-        manager.wait_for(is_ping);
+        systemd.wait_for(is_ping);
     }
 
     let made = Command::new("mkfifo").arg(&pipe).status();
@@ -75,7 +75,7 @@ fn a_stuck_thread_stops_the_pings() {
     let mut last = start;
     while last.elapsed() < 2 * WATCHDOG {
         let left = (2 * WATCHDOG).saturating_sub(last.elapsed());
-        if manager.next_within(left).is_some_and(|text| is_ping(&text)) {
+        if systemd.next_within(left).is_some_and(|text| is_ping(&text)) {
             last = Instant::now();
         }
         assert!(
@@ -92,7 +92,7 @@ fn a_stuck_thread_stops_the_pings() {
         let writer = fs::OpenOptions::new().write(true).open(&pipe);
         drop(writer.expect("somebody who reads"));
     });
-    manager.wait_for(is_ping);
+    systemd.wait_for(is_ping);
     freeing.join().expect("a writer");
     adapter.signal("TERM");
     assert_eq!(adapter.wait().code(), 0);

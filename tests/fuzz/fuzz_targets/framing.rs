@@ -8,7 +8,7 @@
 #[path = "../../properties/twin/framing.rs"]
 mod twin;
 
-use chat_adapter::ari::line::{Line, LineBuffer, MAX_LINE};
+use chat_adapter::ari::framing::{Line, LineBuffer, MAX_LINE};
 use libfuzzer_sys::fuzz_target;
 use twin::{Framed, lines};
 

@@ -111,7 +111,7 @@ impl Chat {
                 void()
             }
             Ok(Ask::Close(session)) => {
-                session.and_then(|session| self.sessions.remove(&session));
+                self.sessions.remove(&session.unwrap_or_default());
                 void()
             }
             Ok(Ask::Names(list)) => names(method, encoding, &list.unwrap_or_default()),
@@ -178,7 +178,7 @@ impl Chat {
         if text.is_empty() {
             return Err(refusal);
         }
-        let label = session.and_then(|session| self.sessions.get(&session));
+        let label = self.sessions.get(&session.unwrap_or_default());
         let label = label.ok_or(Answer::Saying("EN", LOST))?;
         let subscription = self.subscription.as_ref().filter(|_| !self.deaf);
         let subscription = subscription.ok_or_else(|| refusal.clone())?;

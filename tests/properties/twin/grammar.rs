@@ -51,7 +51,7 @@ pub(crate) fn reply(line: &[u8], id: &[u8], encoding: Encoding) -> Result<Reply,
                 |pair: &[&str]| matches!(pair, ["S", name] if canonical(name, encoding).is_some());
             !tokens.is_empty() && pairs.into_iter().all(is_name)
         }
-        "GIT" | "GUI" => !tokens.is_empty() && tokens.chunks(6).all(is_properties),
+        "GIT" | "GUI" => tokens.chunks(6).all(is_properties),
         _ => tokens == ["V"],
     };
     if fits {

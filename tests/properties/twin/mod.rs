@@ -11,7 +11,6 @@
 pub(crate) mod chat;
 pub(crate) mod framing;
 pub(crate) mod grammar;
-pub(crate) mod outlet;
 pub(crate) mod request;
 pub(crate) mod script;
 pub(crate) mod stage;

@@ -143,7 +143,7 @@ impl Tokens<'_> {
     }
 
     fn items(&mut self) -> Result<Ask, ()> {
-        let mut items = vec![self.string()?];
+        let mut items = Vec::new();
         while !self.0.is_empty() {
             items.push(self.string()?);
         }

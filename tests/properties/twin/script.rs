@@ -3,11 +3,10 @@
 //! ```text
 //! O91abc     the metadata connection opens: version 1.9 (8: 1.8.3, 0: 1.8.0), from Proxy instance `1abc`
 //! M<line>    a metadata request; those that follow one another come in one read
-//! ,          what was said so far takes effect, in the middle of a read
 //! ;          the read ends
 //! D<line>    a data request, likewise
 //! L          the data connection is lost, and opened again
-//! X          the data connection takes nothing any more
+//! X          the data connection breaks: it takes nothing any more
 //! F<bytes>   so much room is there for the events of each read
 //! T<millis>  the time
 //! ```
@@ -22,7 +21,7 @@ pub(crate) enum Step<'a> {
     /// The metadata connection opens; what is empty names no instance.
     Open(Spoken, &'a str),
     /// One read of metadata requests.
-    Metadata(Vec<Act<'a>>),
+    Metadata(Vec<&'a [u8]>),
     /// One read of data requests.
     Data(Vec<&'a [u8]>),
     /// The data connection is lost and opened again.
@@ -44,15 +43,6 @@ pub(crate) enum Spoken {
     Old,
     /// 1.8.0.
     Oldest,
-}
-
-/// A part of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act<'a> {
-    /// A line.
-    Line(&'a [u8]),
-    /// What was said takes effect.
-    Commit,
 }
 
 impl Spoken {
@@ -78,19 +68,11 @@ pub(crate) fn steps(script: &[u8]) -> Vec<Step<'_>> {
             continue;
         };
         let step = match (kind, steps.last_mut()) {
-            (b'M', Some(Step::Metadata(acts))) if !ended => {
-                acts.push(Act::Line(rest));
-                continue;
-            }
-            (b'M', _) => Step::Metadata(vec![Act::Line(rest)]),
-            (b',', Some(Step::Metadata(acts))) => {
-                acts.push(Act::Commit);
-                continue;
-            }
-            (b'D', Some(Step::Data(lines))) if !ended => {
+            (b'M', Some(Step::Metadata(lines))) | (b'D', Some(Step::Data(lines))) if !ended => {
                 lines.push(rest);
                 continue;
             }
+            (b'M', _) => Step::Metadata(vec![rest]),
             (b'D', _) => Step::Data(vec![rest]),
             (b';', _) => {
                 ended = true;

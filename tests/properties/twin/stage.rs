@@ -1,48 +1,33 @@
 //! Plays a script to the library and to the twin, side by side, and compares every byte that comes out.
 //!
-//! Lines are taken apart here as the link does it: a line with no method, or with one that is not of its side, is
-//! skipped; what does not parse is answered with an error. Each script is played twice, with users' messages taken the
-//! quick way and not, and the library must say the same.
+//! The library is served by Proxies in memory: whole reads go in, as they would come in on a connection.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use chat_adapter::ari::Side;
-use chat_adapter::ari::handler::{Batch, Call, Handler, Opened, Outlet};
-use chat_adapter::ari::reply::ErrorKind;
-use chat_adapter::ari::request::{Head, Method, QuickMessage, Request};
-use chat_adapter::ari::version::Version;
-use chat_adapter::chat::data::Data;
-use chat_adapter::chat::metadata::Metadata;
-use chat_adapter::chat::room::Room;
+use chat_adapter::chat::{ChatData, ChatMetadata, Room};
+use chat_adapter::server::local::{LocalDataProxy, LocalMetadataProxy, LocalProxy};
 
 use super::chat::{Answer, Chat};
 use super::grammar;
-use super::outlet::Memory;
 use super::request::{DATA, Line, METADATA};
-use super::script::{Act, Spoken, Step, steps};
-use super::text::Encoding;
+use super::script::{Spoken, Step, steps};
+use super::text::{Encoding, encode};
 
 thread_local! {
-    /// The time for the handlers of this thread.
+    /// The time for the providers of this thread.
     static NOW: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The library and its twin.
 struct Stage {
     room: Arc<Room>,
-    metadata: Metadata,
-    data: Data,
-    outlet: Arc<Memory>,
+    metadata: LocalMetadataProxy<ChatMetadata>,
+    data: LocalDataProxy<ChatData>,
     spoken: Spoken,
     twin: Chat,
     space: usize,
-    /// Whether users' messages are taken the quick way where they can be.
-    quick: bool,
-    /// All that came out.
-    said: Vec<u8>,
 }
 
 /// What must come out of a connection: an answer to a request under an id, or an event.
@@ -56,32 +41,25 @@ enum Due {
 /// # Panics
 /// As soon as the two differ, or anything is said that the protocol does not allow.
 pub(crate) fn play(script: &[u8]) {
-    let [quickly, generally] = [true, false].map(|quick| {
-        let mut stage = Stage::new(quick);
-        for step in steps(script) {
-            stage.step(&step);
-        }
-        stage.said
-    });
-    assert_eq!(shown(&quickly), shown(&generally), "quickly and generally");
+    let mut stage = Stage::new();
+    for step in steps(script) {
+        stage.step(&step);
+    }
 }
 
 impl Stage {
-    fn new(quick: bool) -> Self {
+    fn new() -> Self {
         let room = Arc::<Room>::default();
         let now = || NOW.with(Cell::get);
         NOW.with(|time| time.set(0));
-        let zone = jiff::tz::TimeZone::UTC;
+        let metadata = ChatMetadata::new(Arc::clone(&room), jiff::tz::TimeZone::UTC);
         let mut stage = Self {
-            metadata: Metadata::new(Arc::clone(&room), zone).with_clock(now),
-            data: Data::new(Arc::clone(&room)).with_clock(now),
+            metadata: LocalProxy::metadata(metadata.with_clock(now)),
+            data: LocalProxy::data_at(ChatData::new(Arc::clone(&room)), now),
             room,
-            outlet: Arc::default(),
             spoken: Spoken::Modern,
             twin: Chat::default(),
             space: 1 << 16,
-            quick,
-            said: Vec::new(),
         };
         stage.open_metadata(Spoken::Modern, "");
         stage.open_data();
@@ -91,20 +69,19 @@ impl Stage {
     fn step(&mut self, step: &Step<'_>) {
         match step {
             Step::Open(spoken, instance) => self.open_metadata(*spoken, instance),
-            Step::Metadata(acts) => self.metadata(acts),
+            Step::Metadata(lines) => self.metadata(lines),
             Step::Data(lines) => self.data(lines),
             Step::Lose => {
-                self.data.lost();
                 self.twin.data_reopened();
                 self.open_data();
             }
             Step::Deafen => {
-                self.outlet.close();
+                self.data.break_off();
                 self.twin.data_deafened();
             }
             Step::Room(space) => {
                 self.space = *space;
-                self.outlet.set_room(*space);
+                self.data.set_update_limit(*space);
             }
             Step::Time(millis) => {
                 NOW.with(|now| now.set(*millis));
@@ -115,46 +92,40 @@ impl Stage {
     }
 
     fn open_metadata(&mut self, spoken: Spoken, instance: &str) {
-        let instance = Some(instance).filter(|name| !name.is_empty());
         self.spoken = spoken;
-        self.metadata.lost();
-        self.metadata.opened(Opened {
-            version: match spoken {
-                Spoken::Modern => Version::V1_9_1,
-                Spoken::Old => Version::V1_8_3,
-                Spoken::Oldest => Version::V1_8_0,
-            },
-            instance: instance.map(str::to_owned),
-            outlet: Arc::<Memory>::default(),
+        self.metadata.reconnect();
+        let agreed = match spoken {
+            Spoken::Modern => "|S|ARI.version|S|1.9.1",
+            Spoken::Old => "|S|ARI.version|S|1.8.3",
+            Spoken::Oldest => "",
+        };
+        let instance = Some(instance).filter(|name| !name.is_empty());
+        let named = instance.map_or(String::new(), |instance| {
+            let instance = encode(Encoding::Form, Some(instance));
+            format!("|S|proxy.instance_id|S|{instance}")
         });
+        let init = format!("1|MPI{agreed}{named}\n");
+        self.metadata.send(init.as_bytes()).expect("a good init");
+        let answer = if agreed.is_empty() { "|V" } else { agreed };
+        let answer = format!("1|MPI{answer}\r\n");
+        assert_eq!(shown(&self.metadata.received()), shown(answer.as_bytes()));
         self.twin.metadata_opened(instance);
     }
 
     fn open_data(&mut self) {
-        self.outlet = Arc::new(Memory::with_room(self.space));
-        self.data.opened(Opened {
-            version: Version::V1_9_1,
-            instance: None,
-            outlet: Arc::clone(&self.outlet) as Arc<dyn Outlet>,
-        });
+        self.data.reconnect();
+        self.data.set_update_limit(self.space);
+        let init = b"1|DPI|S|ARI.version|S|1.9.1\r\n";
+        self.data.send(init).expect("a good init");
+        assert_eq!(shown(&self.data.received()), shown(init));
     }
 
-    fn metadata(&mut self, acts: &[Act<'_>]) {
+    fn metadata(&mut self, lines: &[&[u8]]) {
         let encoding = self.spoken.encoding();
-        let mut replies = Vec::new();
         let mut answers = Vec::new();
         let mut events = Vec::new();
-        let mut batch = self.metadata.batch();
         self.twin.room = self.space;
-        for act in acts {
-            let Act::Line(line) = act else {
-                batch.commit();
-                self.twin.room = self.space;
-                continue;
-            };
-            if !(self.quick && serve_quickly(&mut batch, line, encoding, &mut replies)) {
-                serve(&mut batch, Side::Metadata, line, encoding, &mut replies);
-            }
+        for line in lines {
             let Some(line) = asked(line, &METADATA) else {
                 continue;
             };
@@ -166,20 +137,14 @@ impl Stage {
             ));
             events.extend(event.map(Due::Event));
         }
-        batch.commit();
-        drop(batch);
-        compare(&replies, &answers, encoding);
-        let updates = self.outlet.take();
-        compare(&updates, &events, Encoding::Smart);
-        self.said.extend([replies, updates].concat());
+        self.metadata.send(&read_of(lines)).expect("requests");
+        compare(&self.metadata.received(), &answers, encoding);
+        compare(&self.data.received(), &events, Encoding::Smart);
     }
 
     fn data(&mut self, lines: &[&[u8]]) {
-        let mut replies = Vec::new();
         let mut due = Vec::new();
-        let mut batch = self.data.batch();
         for line in lines {
-            serve(&mut batch, Side::Data, line, Encoding::Smart, &mut replies);
             let Some(line) = asked(line, &DATA) else {
                 continue;
             };
@@ -191,88 +156,31 @@ impl Stage {
                 answer,
             ));
         }
-        batch.commit();
-        self.outlet.send(replies);
-        let said = self.outlet.take();
-        compare(&said, &due, Encoding::Smart);
-        self.said.extend(said);
+        self.data.send(&read_of(lines)).expect("requests");
+        compare(&self.data.received(), &due, Encoding::Smart);
     }
 
     fn compare_counts(&self) {
-        let tally = &self.room.tally;
-        assert_eq!(
-            tally.relayed.load(Ordering::Relaxed),
-            self.twin.relayed,
-            "relayed"
-        );
-        assert_eq!(
-            tally.refused.load(Ordering::Relaxed),
-            self.twin.refused,
-            "refused"
-        );
-        assert_eq!(
-            tally.sessions.load(Ordering::Relaxed),
-            self.twin.sessions(),
-            "sessions"
-        );
+        assert_eq!(self.room.relayed(), self.twin.relayed, "relayed");
+        assert_eq!(self.room.refused(), self.twin.refused, "refused");
+        assert_eq!(self.room.sessions(), self.twin.sessions(), "sessions");
         assert_eq!(self.room.is_open(), self.twin.is_open(), "room");
     }
 }
 
-/// Takes a user's message to the library the quick way, as the link does. Says whether that is all.
-fn serve_quickly<B: Batch>(
-    batch: &mut B,
-    line: &[u8],
-    encoding: Encoding,
-    replies: &mut Vec<u8>,
-) -> bool {
-    let Some(quick) = QuickMessage::of(line, B::PREFIX) else {
-        return false;
+/// One read of these lines, but for those that end the connection.
+fn read_of(lines: &[&[u8]]) -> Vec<u8> {
+    let ends = |line: &&&[u8]| {
+        let method = line.split(|byte| *byte == b'|').nth(1);
+        matches!(method, Some(b"MPI" | b"DPI" | b"CLOSE"))
     };
-    let before = replies.len();
-    let served = batch.message(call(quick.id, Method::Num, encoding), quick, replies);
-    assert!(served.is_ok() || replies.len() == before, "half a reply");
-    served.is_ok()
-}
-
-fn call(id: &[u8], method: Method, encoding: Encoding) -> Call<'_> {
-    Call {
-        id,
-        method,
-        encoding: match encoding {
-            Encoding::Smart => chat_adapter::ari::text::Encoding::Smart,
-            Encoding::Form => chat_adapter::ari::text::Encoding::Form,
-        },
-    }
-}
-
-/// Takes a line to the library, as the link does.
-fn serve(
-    batch: &mut impl Batch,
-    side: Side,
-    line: &[u8],
-    encoding: Encoding,
-    replies: &mut Vec<u8>,
-) {
-    let Some(head) = Head::of(line) else { return };
-    let method = Method::named(head.method).filter(|method| method.side() == Some(side));
-    let Some(method) = method.filter(|method| !matches!(method, Method::Mpi | Method::Dpi)) else {
-        return;
-    };
-    let call = call(head.id, method, encoding);
-    let before = replies.len();
-    let served = Request::parse(method, head.args)
-        .inspect_err(|error| assert!(!error.to_string().is_empty()))
-        .and_then(|request| batch.serve(call, request, replies));
-    if let Err(malformed) = served {
-        assert_eq!(replies.len(), before, "half a reply to what is malformed");
-        call.reply(replies)
-            .error(ErrorKind::Generic, &malformed.to_string());
-    }
+    let lines = lines.iter().filter(|line| !ends(line));
+    lines.flat_map(|line| [line, &b"\n"[..]].concat()).collect()
 }
 
 /// What the twin makes of a line, if it is a request of this side.
 fn asked<'a>(line: &'a [u8], methods: &[&str]) -> Option<Line<'a>> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     Line::split(line).filter(|line| methods.contains(&line.method))
 }
 

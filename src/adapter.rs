@@ -1,0 +1,198 @@
+//! What the program puts together: the chat, and the two connections that serve it.
+
+use crate::chat::{ChatData, ChatMetadata, Room};
+use crate::credentials::{CredentialsError, Sources};
+use crate::server::{self, DataProviderServer, MetadataProviderServer, Servers, tls};
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server's host: a name or an address.
+    pub host: String,
+    /// `request_reply_port` of the Proxy Metadata Adapter.
+    pub metadata_port: u16,
+    /// `request_reply_port` of the Proxy Data Adapter.
+    pub data_port: u16,
+    /// Where to find credentials, for Proxies that demand them.
+    pub credentials: Sources,
+    /// TLS, if it is wanted.
+    pub tls: Option<tls::Settings>,
+    /// The longest silence on a connection; zero: only what a Proxy asks for; `None`: 10 s, or
+    /// 1 s with a Proxy of the 1.8 family.
+    pub keepalive: Option<Duration>,
+    /// How much to log; `None`: as the environment says.
+    pub log: Option<log::LevelFilter>,
+    /// How often each thread must show that it is alive; `None`: there is no watchdog.
+    pub heartbeat: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            host: "localhost".into(),
+            metadata_port: 8003,
+            data_port: 8001,
+            credentials: Sources::default(),
+            tls: None,
+            keepalive: None,
+            log: None,
+            heartbeat: None,
+        }
+    }
+}
+
+/// Why the adapter cannot start; one line that names the thing.
+#[derive(Debug)]
+pub enum StartError {
+    /// The command line is wrong.
+    Usage(String),
+    /// Something else is.
+    Other(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (StartError::Usage(what) | StartError::Other(what)) = self;
+        f.write_str(what)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        StartError::Other(error.to_string())
+    }
+}
+
+impl From<server::StartError> for StartError {
+    fn from(error: server::StartError) -> Self {
+        StartError::Other(error.to_string())
+    }
+}
+
+impl From<CredentialsError> for StartError {
+    fn from(error: CredentialsError) -> Self {
+        match error {
+            CredentialsError::Usage(what) => StartError::Usage(what),
+            CredentialsError::File(what) => StartError::Other(what),
+        }
+    }
+}
+
+/// A running adapter: two connections and the room between them.
+pub struct Adapter {
+    servers: Servers,
+    metadata: MetadataProviderServer,
+    data: DataProviderServer,
+    room: Arc<Room>,
+    sources: Sources,
+    /// What was warned of when the sources were last read.
+    warned: Mutex<Vec<String>>,
+}
+
+impl Adapter {
+    /// Starts both sides. They connect when their Proxies are there, in either order.
+    ///
+    /// # Errors
+    /// [`StartError`], when credentials or certificates are no good, or when there is no thread
+    /// to be had.
+    pub fn start(config: &Config) -> Result<Adapter, StartError> {
+        let mut servers = Servers::builder().host(&config.host);
+        let mut warned = Vec::new();
+        read_credentials(&servers, &config.credentials, &mut warned)?;
+        if let Some(tls) = &config.tls {
+            servers = servers.tls(tls.clone());
+        }
+        if let Some(keepalive) = config.keepalive {
+            servers = servers.keepalive(keepalive);
+        }
+        if let Some(heartbeat) = config.heartbeat {
+            servers = servers.heartbeat(heartbeat);
+        }
+        let room = Arc::new(Room::default());
+        let zone = jiff::tz::TimeZone::system();
+        let metadata = servers.metadata(config.metadata_port, || {
+            ChatMetadata::new(Arc::clone(&room), zone.clone())
+        })?;
+        let data = servers.data(config.data_port, || ChatData::new(Arc::clone(&room)))?;
+        Ok(Adapter {
+            servers,
+            metadata,
+            data,
+            room,
+            sources: config.credentials.clone(),
+            warned: Mutex::new(warned),
+        })
+    }
+
+    /// Looks for the credentials again; connections to come use what is found.
+    ///
+    /// # Errors
+    /// [`CredentialsError`]; what was known before is used on then.
+    pub fn reload(&self) -> Result<(), CredentialsError> {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        read_credentials(&self.servers, &self.sources, &mut warned)
+    }
+
+    /// Requests the end and waits for it: what was answered is written out first. Says whether
+    /// that was done within `timeout`.
+    #[must_use]
+    pub fn stop(&self, timeout: Duration) -> bool {
+        self.servers.stop(timeout)
+    }
+
+    /// Requests the end, and does not wait.
+    pub fn request_stop(&self) {
+        self.servers.request_stop();
+    }
+
+    /// Whether no thread has missed its heartbeat.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.metadata.is_alive() && self.data.is_alive()
+    }
+
+    /// How things are, in one line.
+    #[must_use]
+    pub fn state(&self) -> String {
+        let Adapter {
+            metadata,
+            data,
+            room,
+            ..
+        } = self;
+        format!(
+            "{metadata}, {data}, {} sessions, room {}, messages {} relayed, {} refused, {} lost",
+            room.sessions(),
+            if room.is_open() { "open" } else { "closed" },
+            room.relayed(),
+            room.refused(),
+            data.lost_updates(),
+        )
+    }
+}
+
+/// Reads the credentials, and warns of what was not warned of before.
+fn read_credentials(
+    servers: &Servers,
+    sources: &Sources,
+    warned: &mut Vec<String>,
+) -> Result<(), CredentialsError> {
+    let found = sources.find(|name| std::env::var_os(name))?;
+    if servers.current_credentials().is_some() && found.credentials.is_none() {
+        return Err(CredentialsError::File(
+            "there were credentials, and now there are none".into(),
+        ));
+    }
+    for warning in found.warnings.iter().filter(|w| !warned.contains(w)) {
+        log::warn!("{warning}");
+    }
+    *warned = found.warnings;
+    servers.set_credentials(found.credentials);
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! The connection to one Proxy, over and over: connect, hello, serve, disconnect, wait, connect.
+//!
+//! Two threads a connection: one reads and serves, the other writes. What is served is none of its
+//! business.
+
+use super::backoff::{Backoff, SERVED};
+use super::credentials::{Credentials, SharedCredentials};
+use super::disconnect::Disconnect;
+use super::dispatch::{Context, Dispatch, STEADY, Service};
+use super::init;
+use super::orderly_close::{self, LINGER};
+use super::outbox::{Item, Outbox};
+use super::reader::Reader;
+use super::shutdown::Shutdown;
+use super::socket;
+use super::status::{Phase, Status};
+use super::tls::{self, Session, Tls};
+use super::transport::Transport;
+use super::waker::{Source, Waker};
+use super::writer::{Ended, Writer};
+use crate::ari::reply;
+use crate::provider::{Connection, UpdateQueue};
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use std::io;
+use std::net;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The adapter as it names itself to a Proxy.
+const PRODUCT: &str = concat!("chat-adapter ", env!("CARGO_PKG_VERSION"));
+
+/// A failure that repeats is logged so often.
+const LOG_AGAIN: Duration = Duration::from_secs(60);
+
+/// So many different failures in turn are taken for one that repeats.
+const REMEMBERED: usize = 4;
+
+/// How long an orderly end may take: what is queued leaves, the peer sees the end, and what could
+/// not leave is counted.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// What is queued when a connection ends has this long of it to leave.
+const WRITE_OUT: Duration = Duration::from_secs(4);
+
+/// How long it may take to learn that a peer did not read the hello.
+const UNREAD_HELLO: Duration = Duration::from_millis(200);
+
+/// What to connect to, and how.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// A name or an address.
+    pub host: String,
+    /// The Proxy's `request_reply_port`.
+    pub port: u16,
+    /// What to say in the hello, if anything.
+    pub credentials: SharedCredentials,
+    /// TLS, if it is wanted.
+    pub tls: Option<Tls>,
+    /// After how much silence to send a keepalive; zero: never; `None`: as the Proxy wants it.
+    pub keepalive: Option<Duration>,
+}
+
+/// The connection to one Proxy.
+pub(super) struct ProxyConnection<S> {
+    config: Config,
+    connection: Connection,
+    dispatch: Dispatch<S>,
+    shutdown: Arc<Shutdown>,
+    status: Arc<Status>,
+    backoff: Backoff,
+    /// The failures that were logged since a connection served well, and when.
+    logged: Vec<(String, Instant)>,
+}
+
+impl<S: Service> ProxyConnection<S> {
+    /// One that is yet to [`run`](Self::run).
+    pub(super) fn new(
+        config: Config,
+        service: S,
+        shutdown: Arc<Shutdown>,
+        status: Arc<Status>,
+    ) -> ProxyConnection<S> {
+        let Config { host, port, .. } = &config;
+        let name = match host.contains(':') {
+            true => format!("{} [{host}]:{port}", S::SIDE),
+            false => format!("{} {host}:{port}", S::SIDE),
+        };
+        let connection = Connection::new(name);
+        let context = Context {
+            connection: connection.clone(),
+            status: Arc::clone(&status),
+            is_plain: config.tls.is_none(),
+            keepalive: config.keepalive,
+        };
+        ProxyConnection {
+            connection,
+            config,
+            dispatch: Dispatch::new(service, context),
+            shutdown,
+            status,
+            backoff: Backoff::default(),
+            logged: Vec::new(),
+        }
+    }
+
+    /// Connects and serves, again and again, until the end is requested.
+    pub(super) fn run(mut self) {
+        self.connection.step(format_args!("connecting"));
+        while !self.shutdown.is_requested() {
+            let (Ok(reason) | Err(reason)) = self.connect_and_serve();
+            if self.shutdown.is_requested() {
+                return;
+            }
+            let served = self.status.served();
+            self.status.set(Phase::Connecting);
+            if served.is_some_and(|time| time >= SERVED) {
+                self.backoff.reset();
+            }
+            let wait = match reason.is_lasting() {
+                true => self.backoff.next_long_wait(),
+                false => self.backoff.next_wait(),
+            };
+            self.log_failure(&reason, wait, served);
+            if self.wait(wait) {
+                return;
+            }
+        }
+    }
+
+    /// Waits before the next try; says whether the end was requested meanwhile.
+    fn wait(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            let heartbeat = &self.status.reader;
+            heartbeat.beat();
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.shutdown.wait(heartbeat.at_most(left)) {
+                return self.shutdown.is_requested();
+            }
+        }
+    }
+
+    /// Logs what happened, unless it was logged a short while ago. When the same failures repeat
+    /// after being connected, the steps in between are not worth a line either.
+    fn log_failure(&mut self, reason: &Disconnect, wait: Duration, served: Option<Duration>) {
+        if served.is_some_and(|time| time >= STEADY) {
+            self.logged.clear();
+        }
+        let text = reason.to_string();
+        let before = self.logged.iter().position(|(logged, _)| *logged == text);
+        let before = before.map(|at| self.logged.remove(at).1);
+        if !matches!(reason, Disconnect::Connect(..) | Disconnect::Resolve(_)) {
+            self.connection.set_quiet(before.is_some());
+        }
+        let millis = wait.as_millis();
+        let what = format_args!("{text}; next try in {millis} ms");
+        let when = match before.filter(|when| when.elapsed() < LOG_AGAIN) {
+            Some(when) => {
+                self.connection.detail(what);
+                Some(when)
+            }
+            // One that the limit suppressed is logged the next time.
+            None => self.connection.trouble(what).then(Instant::now),
+        };
+        self.logged.extend(when.map(|when| (text, when)));
+        if self.logged.len() > REMEMBERED {
+            self.logged.remove(0);
+        }
+    }
+
+    /// One connection from its beginning to its end.
+    fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
+        let socket = socket::connect(&self.config.host, self.config.port, &self.status.reader)?;
+        let peer = socket.peer_addr();
+        let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
+        let transport = self.transport(socket)?;
+        let waker = Arc::new(Waker::new().map_err(no_thread)?);
+        let serving = self.shutdown.serving(&waker);
+        let agreed = match &transport {
+            Transport::Plain(_) => String::new(),
+            Transport::Tls(session) => format!(", {}", session.negotiated()),
+        };
+        self.connection
+            .step(format_args!("connected to {peer}{agreed}"));
+        self.status.set(Phase::Opening);
+        let reason = self.serve(&transport, &waker);
+        // Whoever waits for the end waits for the account of losses, too.
+        drop(serving);
+        Ok(reason)
+    }
+
+    fn transport(&mut self, socket: net::TcpStream) -> Result<Transport, Disconnect> {
+        let socket = Arc::new(socket);
+        let Some(tls) = &mut self.config.tls else {
+            return Ok(Transport::Plain(socket));
+        };
+        self.status.reader.beat();
+        let client = tls.client(&self.connection).map_err(Disconnect::Tls)?;
+        self.status.reader.beat_before(tls::HANDSHAKE_TIMEOUT);
+        let session = Session::establish(socket, client).map_err(Disconnect::Tls)?;
+        Ok(Transport::Tls(Box::new(session)))
+    }
+
+    /// Serves a connection that was just opened, in this thread and in a writer's.
+    fn serve(&mut self, transport: &Transport, waker: &Arc<Waker>) -> Disconnect {
+        let (outbox, items) = Outbox::new();
+        let outbox = Arc::new(outbox);
+        self.status.attach(&outbox);
+        let credentials = self.config.credentials.get();
+        outbox.send_replies(hello(credentials.as_ref()));
+        self.dispatch.connected(Arc::clone(&outbox), credentials);
+        let (reason, is_opening, ended, writer_broke, ended_at) = thread::scope(|scope| {
+            let writer = Writer::new(
+                transport,
+                &outbox,
+                items,
+                &self.connection,
+                &self.status.writer,
+                waker,
+                init::keepalive_before_init(self.config.keepalive),
+            );
+            let name = format!("{}-writer", S::SIDE);
+            let (running, finished) = bounded::<()>(0);
+            let writer = thread::Builder::new().name(name).spawn_scoped(scope, || {
+                let _running = running;
+                writer.run()
+            });
+            let writer = match writer {
+                Ok(writer) => writer,
+                Err(error) => return (no_thread(error), true, None, false, Instant::now()),
+            };
+            let source = Source::new(Arc::clone(transport.socket()), Arc::clone(waker));
+            let mut input = transport.reader(&source, || outbox.send(Item::Flush));
+            let reader = Reader {
+                source: &source,
+                outbox: &outbox,
+                heartbeat: &self.status.reader,
+                shutdown: &self.shutdown,
+            };
+            let reason = reader.run(&mut input, &mut self.dispatch);
+            let ended_at = Instant::now();
+            // A writer that broke has ended the stream for the reader.
+            let writer_broke = outbox.is_closed();
+            let reason = unless_hello_unread(reason, transport.socket(), &self.shutdown);
+            // From here on nobody sends: what was answered with success is queued.
+            let is_opening = self.dispatch.is_opening();
+            self.dispatch.disconnected();
+            outbox.send(Item::End);
+            self.status.reader.beat_before(DRAIN + LINGER);
+            if reason.is_broken()
+                || finished.recv_timeout(WRITE_OUT) == Err(RecvTimeoutError::Timeout)
+            {
+                // A writer that the peer keeps waiting returns then.
+                let _ = transport.socket().shutdown(net::Shutdown::Both);
+            }
+            let ended = writer.join().ok();
+            (reason, is_opening, ended, writer_broke, ended_at)
+        });
+        let Some(ended) = ended else { return reason };
+        if !outbox.is_closed() {
+            self.close(transport, &reason, ended_at + WRITE_OUT);
+        }
+        // First what TLS knows: a writer only finds that the connection is broken.
+        let reason = transport.explain(reason, is_opening);
+        self.account(reason, ended, writer_broke)
+    }
+
+    /// Ends the stream of a connection that is not broken.
+    fn close(&self, transport: &Transport, reason: &Disconnect, deadline: Instant) {
+        let has_arrived = orderly_close::close(transport, deadline);
+        if !has_arrived && matches!(reason, Disconnect::Stopping | Disconnect::RecordLimit) {
+            self.connection.trouble(format_args!(
+                "the Proxy did not take all that was written in time"
+            ));
+        }
+    }
+
+    /// Counts what the end of the connection cost, and settles why it ended.
+    fn account(&self, reason: Disconnect, ended: Ended, writer_broke: bool) -> Disconnect {
+        let count = ended.lost_updates();
+        if count > 0 {
+            self.status.add_lost_updates(count);
+            self.connection.trouble(format_args!(
+                "at least {count} messages that were answered with success are lost"
+            ));
+        }
+        match (reason, ended.error) {
+            // Where the writer broke first, it knows why. A peer to which not even the hello could
+            // be written has refused nothing.
+            (Disconnect::Closed | Disconnect::Broken { .. }, Some(error)) if writer_broke => {
+                Disconnect::writing(error)
+            }
+            (Disconnect::ClosedAtHello { .. }, Some(error)) => Disconnect::writing(error),
+            (reason, _) => reason,
+        }
+    }
+}
+
+/// A Proxy that closes without having read the hello, as one does that is stopping, has refused
+/// nothing: TCP says so a moment later.
+fn unless_hello_unread(
+    reason: Disconnect,
+    socket: &net::TcpStream,
+    shutdown: &Shutdown,
+) -> Disconnect {
+    if !matches!(reason, Disconnect::ClosedAtHello { .. }) || shutdown.wait(UNREAD_HELLO) {
+        return reason;
+    }
+    match socket.take_error() {
+        Ok(Some(error)) => Disconnect::Broken {
+            doing: "saying hello",
+            error,
+        },
+        _ => reason,
+    }
+}
+
+fn hello(credentials: Option<&Credentials>) -> Vec<u8> {
+    let credentials = credentials.map(|c| (c.user.as_str(), c.password.reveal()));
+    let mut hello = Vec::new();
+    reply::put_hello(credentials, PRODUCT, &mut hello);
+    hello
+}
+
+fn no_thread(error: io::Error) -> Disconnect {
+    Disconnect::Broken {
+        doing: "starting the writer thread",
+        error,
+    }
+}

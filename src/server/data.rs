@@ -1,0 +1,98 @@
+//! Data requests → a [`DataProvider`] → replies (section 7).
+//!
+//! Replies go out by the provider's listener, which has them leave in order with its events.
+
+use super::dispatch::{Call, Service};
+use super::outbox::Outbox;
+use crate::ari::Side;
+use crate::ari::parameters::Parameters;
+use crate::ari::reply::ErrorKind;
+use crate::ari::request::Request;
+use crate::provider::{Connection, DataError, DataProvider, ItemEventListener};
+use std::sync::Arc;
+
+/// Serves data connections, one after the other, with one provider.
+pub struct DataService<P> {
+    provider: P,
+    listener: ItemEventListener,
+}
+
+impl<P: DataProvider> DataService<P> {
+    /// Serves with that provider, whose events carry the time that `now` gives, in milliseconds
+    /// since the epoch.
+    pub fn new(mut provider: P, now: fn() -> u64) -> DataService<P> {
+        let listener = ItemEventListener::new(now);
+        provider.set_listener(listener.clone());
+        DataService { provider, listener }
+    }
+}
+
+impl<P: DataProvider> Service for DataService<P> {
+    const SIDE: Side = Side::Data;
+
+    fn initialize(
+        &mut self,
+        connection: &Connection,
+        parameters: &Parameters<'_>,
+    ) -> Result<(), (ErrorKind, String)> {
+        let initialized = self.provider.initialize(connection, parameters);
+        initialized.map_err(|error| (error.parts().0, error.to_string()))
+    }
+
+    fn opened(&mut self, outbox: &Arc<Outbox>) {
+        self.listener.attach(Arc::clone(outbox) as _);
+    }
+
+    fn serve(
+        &mut self,
+        connection: &Connection,
+        call: &Call<'_>,
+        request: Request<'_>,
+        replies: &mut Vec<u8>,
+    ) {
+        match request {
+            Request::Subscribe { item } => {
+                let has_snapshot = self.provider.is_snapshot_available(&item);
+                self.listener.open(&item, call.id, has_snapshot);
+                match self.provider.subscribe(&item) {
+                    Ok(()) => {
+                        self.listener.confirm(&item, replies);
+                        call.reply(replies).void();
+                    }
+                    Err(error) => {
+                        self.listener.close(&item, replies);
+                        put_error(call, &error, replies);
+                    }
+                }
+            }
+            Request::Unsubscribe { item } => {
+                match self.provider.unsubscribe(&item) {
+                    Ok(()) => call.reply(replies).void(),
+                    Err(error) => put_error(call, &error, replies),
+                }
+                call.log(connection, replies);
+                self.listener.close(&item, replies);
+            }
+            // The rest is the other side's.
+            _ => put_error(
+                call,
+                &DataError::Other("not a data request".into()),
+                replies,
+            ),
+        }
+    }
+
+    fn served(&mut self, mut replies: Vec<u8>) {
+        self.listener.reply(&mut replies);
+    }
+
+    fn disconnected(&mut self) {
+        self.listener.detach();
+        self.provider.disconnected();
+    }
+}
+
+fn put_error(call: &Call<'_>, error: &DataError, replies: &mut Vec<u8>) {
+    let (kind, text) = error.parts();
+    call.error(kind, text, replies).end();
+}

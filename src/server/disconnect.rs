@@ -1,0 +1,146 @@
+//! Why there is no connection: one list of reasons, with the words of the log beside each.
+
+use super::tls::TlsError;
+use crate::ari::escape::Escaped;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// What ended a connection, or an attempt at one.
+#[derive(Debug)]
+pub enum Disconnect {
+    /// The adapter itself is ending.
+    Stopping,
+    /// A session of TLS 1.2 has encrypted as much as it may.
+    RecordLimit,
+    /// The host's name has no address.
+    Resolve(io::Error),
+    /// No address could be connected to; this is what the last one said.
+    Connect(SocketAddr, io::Error),
+    /// TLS could not be set up, or broke.
+    Tls(TlsError),
+    /// The Proxy ended the stream.
+    Closed,
+    /// The Proxy ended the stream right after the hello, which is how it refuses credentials.
+    ClosedAtHello {
+        /// The user name that was given, if any.
+        user: Option<String>,
+        /// Whether that was without TLS.
+        plain: bool,
+    },
+    /// The Proxy said `CLOSE` (section 5).
+    CloseRequest {
+        /// Its reason, if it gave one.
+        reason: Option<String>,
+        /// Whether that was before its init, and which user name had been given.
+        at_hello: Option<Option<String>>,
+    },
+    /// Reading or writing failed.
+    Broken {
+        /// Which of the two.
+        doing: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The init cannot be agreed to (section 3).
+    Refused(String),
+    /// The peer broke the protocol's rules (section 8).
+    Protocol(String),
+    /// The peer does not speak ARI.
+    NotAri(String),
+}
+
+impl Disconnect {
+    pub(super) fn reading(error: io::Error) -> Disconnect {
+        let doing = "reading";
+        Disconnect::Broken { doing, error }
+    }
+
+    pub(super) fn writing(error: io::Error) -> Disconnect {
+        let doing = "writing";
+        Disconnect::Broken { doing, error }
+    }
+
+    /// Whether nothing can be said to the peer any more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        match self {
+            // What TLS found fault with: the peer is to get an alert that says so.
+            Disconnect::Broken { error, .. } => error.kind() != io::ErrorKind::InvalidData,
+            Disconnect::ClosedAtHello { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a person must mend it, so that there is no hurry to try again.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Disconnect::Tls(error) => error.lasting,
+            Disconnect::CloseRequest { at_hello, .. } => at_hello.is_some(),
+            // Without credentials it is more likely a server that is starting or stopping.
+            Disconnect::ClosedAtHello { user, .. } => user.is_some(),
+            Disconnect::Refused(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Names the user that a Proxy refused, or says that none was named.
+fn refused_user(f: &mut fmt::Formatter<'_>, user: Option<&str>) -> fmt::Result {
+    match user {
+        Some(user) => write!(
+            f,
+            "refused: wrong credentials? The Proxy turned away user {:?}",
+            Escaped(user.as_bytes()).to_string()
+        ),
+        None => {
+            f.write_str("refused: credentials wanted? The Proxy turned away a hello without user")
+        }
+    }
+}
+
+impl fmt::Display for Disconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Disconnect::Stopping => f.write_str("shutting down"),
+            Disconnect::RecordLimit => f.write_str(
+                "ended: this session of TLS 1.2 has encrypted as much as is safe (TLS 1.3 has no \
+                 such limit)",
+            ),
+            Disconnect::Resolve(error) => {
+                write!(f, "the host's name cannot be resolved: {error}")
+            }
+            Disconnect::Connect(address, error) => {
+                write!(f, "cannot connect to {address}: {error}")
+            }
+            Disconnect::Tls(error) => write!(f, "TLS: {error}"),
+            Disconnect::Closed => f.write_str("lost: the Proxy closed the connection"),
+            Disconnect::ClosedAtHello { user, plain } => {
+                refused_user(f, user.as_deref())?;
+                f.write_str(" without a word (a server that is stopping does so too")?;
+                f.write_str(if *plain {
+                    ", or one that wants --tls)"
+                } else {
+                    ")"
+                })
+            }
+            Disconnect::CloseRequest { reason, at_hello } => {
+                match at_hello {
+                    Some(user) => refused_user(f, user.as_deref())?,
+                    None => f.write_str("lost: the Proxy said CLOSE")?,
+                }
+                match reason {
+                    Some(reason) => write!(f, ": {}", Escaped(reason.as_bytes())),
+                    None => f.write_str(" and gave no reason"),
+                }
+            }
+            Disconnect::Broken { doing, error } => write!(f, "lost while {doing}: {error}"),
+            Disconnect::Refused(why) => write!(f, "refused: {why}"),
+            Disconnect::Protocol(what) => write!(f, "lost: protocol error: {what}"),
+            Disconnect::NotAri(what) => write!(f, "given up: this peer does not speak ARI: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Disconnect {}

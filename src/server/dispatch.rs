@@ -1,0 +1,414 @@
+//! Requests → provider → replies: what is said on one connection, line by line (sections 3, 5, 8).
+//!
+//! It knows neither socket nor TLS; a reader feeds it.
+
+use super::credentials::Credentials;
+use super::disconnect::Disconnect;
+use super::init::{self, CHECK_EVERY, Init, InitWait};
+use super::outbox::{Item, Outbox};
+use super::status::{Phase, Status};
+use super::tls::TlsError;
+use crate::ari::Side;
+use crate::ari::escape::{Escaped, EscapedLine};
+use crate::ari::framing::{Line, LineBuffer, MAX_LINE};
+use crate::ari::parameters::Parameters;
+use crate::ari::reply::{ErrorKind, Reply};
+use crate::ari::request::{Args, Head, Method, Request};
+use crate::ari::text::Encoding;
+use crate::ari::version::Version;
+use crate::provider::{Connection, UpdateQueue};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A connection that served for so long is not lost again and again.
+pub const STEADY: Duration = Duration::from_secs(10);
+
+/// The first bytes of the record by which a TLS server refuses what is not TLS.
+const TLS_ALERT: &[u8] = &[0x15, 0x03];
+
+/// What serves the requests of one side: a provider, and what it needs. It outlives connections.
+pub trait Service: Send {
+    /// Which Proxy it serves.
+    const SIDE: Side;
+
+    /// The Proxy sent its init.
+    ///
+    /// # Errors
+    /// Why the provider refuses it: the kind, and the text for the reply and the log.
+    fn initialize(
+        &mut self,
+        connection: &Connection,
+        parameters: &Parameters<'_>,
+    ) -> Result<(), (ErrorKind, String)>;
+
+    /// The init was answered; requests follow. `outbox` is the way to the Proxy.
+    fn opened(&mut self, outbox: &Arc<Outbox>);
+
+    /// Serves one request, and appends the reply. One that sends the replies itself logs the last.
+    fn serve(
+        &mut self,
+        connection: &Connection,
+        call: &Call<'_>,
+        request: Request<'_>,
+        replies: &mut Vec<u8>,
+    );
+
+    /// All requests of one read are served: sends the replies.
+    fn served(&mut self, replies: Vec<u8>);
+
+    /// The connection is gone: nothing more is sent on it.
+    fn disconnected(&mut self);
+}
+
+/// What a reply must repeat, and how it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The request's id.
+    pub id: &'a [u8],
+    /// Its method.
+    pub method: Method,
+    /// The encoding of the connection's strings.
+    pub encoding: Encoding,
+}
+
+impl Call<'_> {
+    /// Begins the reply.
+    pub fn reply<'b>(&self, replies: &'b mut Vec<u8>) -> Reply<'b> {
+        Reply::to(self.id, self.method, self.encoding, replies)
+    }
+
+    /// Begins a reply that is an error. A kind that this method may not give becomes `E`.
+    pub fn error<'b>(&self, kind: ErrorKind, message: &str, replies: &'b mut Vec<u8>) -> Reply<'b> {
+        let kind = match kind.is_allowed_for(self.method) {
+            true => kind,
+            false => ErrorKind::Generic,
+        };
+        self.reply(replies).error(kind, message)
+    }
+
+    /// Logs how the request was answered, at `debug`: by the last line of `replies`.
+    #[inline]
+    pub fn log(&self, connection: &Connection, replies: &[u8]) {
+        if !log::log_enabled!(log::Level::Debug) || replies.is_empty() {
+            return;
+        }
+        let last = replies.trim_ascii_end();
+        let start = memchr::memrchr(b'\n', last).map_or(0, |end| end + 1);
+        let head = self.id.len() + 1 + self.method.name().len() + 1;
+        log::debug!(
+            "{}: {} {} answered {}",
+            connection.name(),
+            self.method,
+            Escaped(self.id),
+            Escaped(last[start..].get(head..).unwrap_or_default())
+        );
+    }
+}
+
+/// What is the same for all connections to one Proxy.
+#[derive(Debug)]
+pub struct Context {
+    /// The connection's name and its limits in the log.
+    pub connection: Connection,
+    /// What it is doing, for those who ask.
+    pub status: Arc<Status>,
+    /// Whether it is without TLS.
+    pub is_plain: bool,
+    /// After how much silence the user wants a keepalive; zero: never; `None`: as the Proxy has it.
+    pub keepalive: Option<Duration>,
+}
+
+/// The requests of one connection after the other.
+pub struct Dispatch<S> {
+    service: S,
+    context: Context,
+    /// The way to the Proxy.
+    outbox: Arc<Outbox>,
+    /// What this connection's hello carried.
+    credentials: Option<Credentials>,
+    /// How strings are written; none before the init is answered.
+    encoding: Option<Encoding>,
+    wait: InitWait,
+    /// That it serves, if the log was not told yet: the version, since when, and when to log it.
+    unreported: Option<(Version, Instant, Instant)>,
+}
+
+impl<S: Service> Dispatch<S> {
+    /// Serves with `service`; there is no connection yet.
+    pub fn new(service: S, context: Context) -> Dispatch<S> {
+        Dispatch {
+            service,
+            context,
+            outbox: Arc::new(Outbox::new().0),
+            credentials: None,
+            encoding: None,
+            wait: InitWait::new(),
+            unreported: None,
+        }
+    }
+
+    /// A connection was opened, on which nothing has come yet. `credentials` are those of its hello.
+    pub fn connected(&mut self, outbox: Arc<Outbox>, credentials: Option<Credentials>) {
+        self.outbox = outbox;
+        self.credentials = credentials;
+        self.wait = InitWait::new();
+    }
+
+    /// Serves all complete lines there are, and sends the replies.
+    ///
+    /// # Errors
+    /// [`Disconnect`], when one of them ends the connection. What came before it is answered.
+    pub fn serve(&mut self, lines: &mut LineBuffer) -> Result<(), Disconnect> {
+        let Some(mut line) = lines.next_line() else {
+            return Ok(());
+        };
+        let mut replies = self.outbox.buffer();
+        let result = loop {
+            if let Err(reason) = self.line(line, &mut replies) {
+                break Err(reason);
+            }
+            match lines.next_line() {
+                Some(next) => line = next,
+                None => break Ok(()),
+            }
+        };
+        match self.encoding {
+            Some(_) => self.service.served(replies),
+            None => self.outbox.send_replies(replies),
+        }
+        result
+    }
+
+    fn line(&mut self, line: Line<'_>, replies: &mut Vec<u8>) -> Result<(), Disconnect> {
+        let (line, is_too_long) = match line {
+            Line::Complete(line) => (line, false),
+            Line::TooLong(head) => (head, true),
+        };
+        let connection = &self.context.connection;
+        log::trace!("{} -> {}", connection.name(), EscapedLine(line));
+        let head = Head::of(line);
+        let method = head.and_then(|head| Method::named(head.method));
+        let (head, method) = match (head, method) {
+            (Some(head), Some(method)) if self.may_come(method) => (head, method),
+            _ if line.trim_ascii().is_empty() => return Ok(()),
+            _ if self.encoding.is_none() => {
+                // Where the alert is "unexpected message", its number is a line end.
+                if line.starts_with(TLS_ALERT) {
+                    return Err(peer_speaks_tls());
+                }
+                self.wait.line_is_not_ari(connection, line);
+                return Ok(());
+            }
+            _ => {
+                let what = match head {
+                    Some(_) => "an unknown method",
+                    None => "a line without method",
+                };
+                let line = EscapedLine(line);
+                connection.bad_request(format_args!("{what}, skipped: {line}"));
+                return Ok(());
+            }
+        };
+        let call = Call {
+            id: head.id,
+            method,
+            encoding: self.encoding.unwrap_or(Encoding::Form),
+        };
+        match self.encoding {
+            _ if method == Method::Close => Err(self.close_request(head.args)),
+            Some(_) if method.is_init() => {
+                Err(Disconnect::Protocol(format!("a second init: {method}")))
+            }
+            None if method.is_init() => {
+                let parameters = match is_too_long {
+                    true => Err(too_long()),
+                    false => Parameters::of_init(head.args).map_err(|error| error.to_string()),
+                };
+                self.init(&call, parameters, replies)
+            }
+            None => {
+                let what = format!("request {method} came before the init");
+                Err(Disconnect::Protocol(what))
+            }
+            Some(_) if is_too_long => {
+                self.refuse(&call, &too_long(), replies);
+                Ok(())
+            }
+            Some(_) => {
+                match Request::parse(method, head.args) {
+                    Ok(request) => {
+                        self.service.serve(connection, &call, request, replies);
+                        call.log(connection, replies);
+                    }
+                    Err(malformed) => self.refuse(&call, &malformed.to_string(), replies),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// An init is never merely unknown, whichever side it is of; before it, no request is.
+    fn may_come(&self, method: Method) -> bool {
+        let is_mine = method.side().is_none_or(|side| side == S::SIDE);
+        is_mine || method.is_init() || self.encoding.is_none()
+    }
+
+    /// Answers a request that is malformed.
+    fn refuse(&self, call: &Call<'_>, why: &str, replies: &mut Vec<u8>) {
+        let (method, id) = (call.method, Escaped(call.id));
+        // What is wrong may quote an argument, and that of a login may be a password, which is
+        // not for anybody's log, the server's included.
+        let why = match method.is_secret() {
+            true => "its arguments are not what they should be",
+            false => why,
+        };
+        self.context.connection.bad_request(format_args!(
+            "malformed {method} {id}, answered with an error: {why}"
+        ));
+        call.error(ErrorKind::Generic, why, replies).end();
+    }
+
+    fn init(
+        &mut self,
+        call: &Call<'_>,
+        parameters: Result<Parameters<'_>, String>,
+        replies: &mut Vec<u8>,
+    ) -> Result<(), Disconnect> {
+        let connection = &self.context.connection;
+        let method = call.method;
+        let parameters = match parameters {
+            Ok(parameters) => parameters,
+            Err(why) => {
+                connection.trouble(format_args!(
+                    "malformed {method}, answered with an error: {why}"
+                ));
+                call.error(ErrorKind::Generic, &why, replies).end();
+                return Ok(());
+            }
+        };
+        let init = Init::read(&parameters);
+        let version = match init.agree(S::SIDE, method) {
+            Ok(version) => version,
+            Err(why) => return Err(refused(call, init::refusal(method), why, replies)),
+        };
+        if let Err((kind, why)) = self.service.initialize(connection, &parameters) {
+            return Err(refused(call, kind, why, replies));
+        }
+        let keepalive = init.keepalive(version, self.context.keepalive);
+        self.outbox.send(Item::Keepalive(keepalive));
+        init::put_agreed(call.reply(replies), version);
+        self.outbox.send_replies(std::mem::take(replies));
+        let is_reported = match keepalive.as_millis() {
+            0 => connection.step(format_args!("serving, ARI {version}, no keepalives")),
+            millis => connection.step(format_args!(
+                "serving, ARI {version}, keepalive after {millis} ms"
+            )),
+        };
+        let now = Instant::now();
+        self.unreported = (!is_reported).then(|| (version, now, now + STEADY));
+        self.context.status.set(Phase::Serving(version));
+        self.encoding = Some(version.encoding());
+        self.service.opened(&self.outbox);
+        Ok(())
+    }
+
+    /// What a `CLOSE` comes to. One whose parameters cannot be read closes the connection all the
+    /// same. A reason that quotes the password is not logged.
+    fn close_request(&self, args: Args<'_>) -> Disconnect {
+        let credentials = self.credentials.as_ref();
+        let quotes = |reason: &str| {
+            credentials.is_some_and(|credentials| reason.contains(credentials.password.reveal()))
+        };
+        let reason = Parameters::unchecked(args).get("reason");
+        Disconnect::CloseRequest {
+            reason: reason.map(|reason| match quotes(&reason) {
+                true => "(a reason that quotes the password)".into(),
+                false => reason.into_owned(),
+            }),
+            at_hello: self.encoding.is_none().then(|| self.user()),
+        }
+    }
+
+    fn user(&self) -> Option<String> {
+        let credentials = self.credentials.as_ref();
+        credentials.map(|credentials| credentials.user.clone())
+    }
+
+    /// What it means that the peer ended the stream now, with `pending` of a line that has not
+    /// ended. `is_reset`: that it did so by a reset, which means something only after an alert.
+    #[must_use]
+    pub fn end_of_stream(&self, pending: &[u8], is_reset: bool) -> Option<Disconnect> {
+        let is_opening = self.encoding.is_none();
+        if is_opening && pending.starts_with(TLS_ALERT) {
+            return Some(peer_speaks_tls());
+        }
+        if is_reset {
+            return None;
+        }
+        Some(match is_opening && self.wait.is_silent(pending) {
+            true => Disconnect::ClosedAtHello {
+                user: self.user(),
+                plain: self.context.is_plain,
+            },
+            false => Disconnect::Closed,
+        })
+    }
+
+    /// Does what is due at this time, and says how long a read may wait until something is due
+    /// again. `pending` is what there is of a line if nothing came for a while.
+    ///
+    /// # Errors
+    /// [`Disconnect`], when the peer is given up.
+    pub fn tick(&mut self, pending: Option<&[u8]>) -> Result<Option<Duration>, Disconnect> {
+        let connection = &self.context.connection;
+        if self.encoding.is_none() {
+            if let Some(pending) = pending {
+                self.wait.nothing_came(connection, pending);
+            }
+            self.wait.check()?;
+            return Ok(Some(CHECK_EVERY));
+        }
+        if let Some((version, since, due)) = &mut self.unreported
+            && *due <= Instant::now()
+        {
+            connection.set_quiet(false);
+            let seconds = since.elapsed().as_secs();
+            match connection.step(format_args!("serving for {seconds} s now, ARI {version}")) {
+                true => self.unreported = None,
+                // There was too much else to log: then later.
+                false => *due += STEADY,
+            }
+        }
+        Ok(self.unreported.map(|_| STEADY))
+    }
+
+    /// The connection is gone: from here on nothing is sent on it.
+    pub fn disconnected(&mut self) {
+        if self.encoding.take().is_some() {
+            self.service.disconnected();
+        }
+        self.unreported = None;
+    }
+
+    /// Whether the init was not answered yet.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        self.encoding.is_none()
+    }
+}
+
+fn too_long() -> String {
+    format!("the line is longer than {MAX_LINE} bytes")
+}
+
+fn refused(call: &Call<'_>, kind: ErrorKind, why: String, replies: &mut Vec<u8>) -> Disconnect {
+    call.error(kind, &why, replies).end();
+    Disconnect::Refused(why)
+}
+
+fn peer_speaks_tls() -> Disconnect {
+    Disconnect::Tls(TlsError {
+        message: "the peer speaks it, and --tls was not given".into(),
+        lasting: true,
+    })
+}

@@ -1,0 +1,288 @@
+//! Runs a provider against a Proxy: connects, serves, and connects again, until it is stopped.
+//!
+//! ```no_run
+//! use chat_adapter::provider::MetadataProvider;
+//! use chat_adapter::server::{Servers, StartError};
+//!
+//! struct Everybody;
+//! impl MetadataProvider for Everybody {}
+//!
+//! fn main() -> Result<(), StartError> {
+//!     let servers = Servers::builder().host("localhost").credentials("user1", "pwd1");
+//!     servers.metadata(8003, || Everybody)?.wait();
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Each connection has two threads: one reads and calls the provider, the other writes. A Proxy that
+//! is not there yet, or not any more, is tried again and again. Requests that are malformed are
+//! answered with an error and never reach the provider (section 8 of the protocol). A panic in a
+//! provider is for the program to decide on: the profile `panic = "abort"` ends it.
+//!
+//! What is to be logged goes to the crate `log`.
+
+mod backoff;
+mod connection;
+mod credentials;
+mod data;
+mod diagnosis;
+mod disconnect;
+mod dispatch;
+mod heartbeat;
+mod init;
+pub mod local;
+mod metadata;
+mod orderly_close;
+mod outbox;
+mod reader;
+mod shutdown;
+mod socket;
+mod stall;
+mod status;
+pub mod tls;
+mod transport;
+mod waker;
+mod writer;
+
+pub use connection::DRAIN;
+pub use credentials::{Credentials, Secret};
+pub use disconnect::Disconnect;
+pub use outbox::{REPLY_LIMIT, UPDATE_LIMIT};
+pub use status::Phase;
+
+use crate::ari::Side;
+use crate::provider::{DataProvider, MetadataProvider, system_time};
+use connection::{Config, ProxyConnection};
+use credentials::SharedCredentials;
+use data::DataService;
+use dispatch::Service;
+use metadata::MetadataService;
+use shutdown::Shutdown;
+use status::Status;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use tls::{Tls, TlsError};
+
+/// Where the Proxies are, and how to connect to them: what the providers of one adapter share.
+///
+/// Its clones are the same one: they stop together, and use the same credentials.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    host: String,
+    credentials: SharedCredentials,
+    tls: Option<tls::Settings>,
+    keepalive: Option<Duration>,
+    heartbeat: Option<Duration>,
+    shutdown: Arc<Shutdown>,
+}
+
+/// Why a provider cannot be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The files or the name for TLS cannot be used.
+    Tls(TlsError),
+    /// There is no thread to be had.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Tls(error) => write!(f, "TLS: {error}"),
+            StartError::Thread(error) => write!(f, "no thread can be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl Servers {
+    /// The Proxies of a server on this host, without credentials and without TLS.
+    #[must_use]
+    pub fn builder() -> Servers {
+        Servers {
+            host: "localhost".into(),
+            credentials: SharedCredentials::default(),
+            tls: None,
+            keepalive: None,
+            heartbeat: None,
+            shutdown: Arc::default(),
+        }
+    }
+
+    /// The server's host: a name or an address; `localhost` by default.
+    #[must_use]
+    pub fn host(self, host: impl Into<String>) -> Servers {
+        let host = host.into();
+        Servers { host, ..self }
+    }
+
+    /// User and password, for Proxies that demand them; none by default.
+    #[must_use]
+    pub fn credentials(self, user: impl Into<String>, password: impl Into<String>) -> Servers {
+        self.set_credentials(Some(Credentials {
+            user: user.into(),
+            password: Secret::new(password.into()),
+        }));
+        self
+    }
+
+    /// Connects by TLS.
+    #[must_use]
+    pub fn tls(self, settings: tls::Settings) -> Servers {
+        let tls = Some(settings);
+        Servers { tls, ..self }
+    }
+
+    /// The longest silence on a connection, before a keepalive is sent; zero: only what a Proxy
+    /// asks for. By default 10 s, or 1 s with a Proxy of the 1.8 family (section 4).
+    #[must_use]
+    pub fn keepalive(self, silence: Duration) -> Servers {
+        let keepalive = Some(silence);
+        Servers { keepalive, ..self }
+    }
+
+    /// How often each thread has to show that it is alive, for
+    /// [`ProviderServer::is_alive`]; never by default.
+    #[must_use]
+    pub fn heartbeat(self, interval: Duration) -> Servers {
+        let heartbeat = Some(interval);
+        Servers { heartbeat, ..self }
+    }
+
+    /// Changes user and password for connections to come.
+    pub fn set_credentials(&self, credentials: Option<Credentials>) {
+        self.credentials.set(credentials);
+    }
+
+    /// User and password that connections to come will use.
+    #[must_use]
+    pub fn current_credentials(&self) -> Option<Credentials> {
+        self.credentials.get()
+    }
+
+    /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port as soon as it
+    /// is there. `provider` makes one provider for each server.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn metadata<P: MetadataProvider + 'static>(
+        &self,
+        port: u16,
+        provider: impl Fn() -> P,
+    ) -> Result<MetadataProviderServer, StartError> {
+        self.start(port, MetadataService::new(provider()))
+    }
+
+    /// Starts a data provider: connects to the Proxy Data Adapter on that port as soon as it is
+    /// there. `provider` makes one provider for each server.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn data<P: DataProvider + 'static>(
+        &self,
+        port: u16,
+        provider: impl Fn() -> P,
+    ) -> Result<DataProviderServer, StartError> {
+        self.start(port, DataService::new(provider(), system_time))
+    }
+
+    fn start<S: Service + 'static>(
+        &self,
+        port: u16,
+        service: S,
+    ) -> Result<ProviderServer, StartError> {
+        let tls = self.tls.clone();
+        let tls = tls.map(|settings| Tls::new(settings, &self.host));
+        let config = Config {
+            host: self.host.clone(),
+            port,
+            credentials: self.credentials.clone(),
+            tls: tls.transpose().map_err(StartError::Tls)?,
+            keepalive: self.keepalive,
+        };
+        let status = Arc::new(Status::new(self.heartbeat));
+        let shutdown = Arc::clone(&self.shutdown);
+        let connection = ProxyConnection::new(config, service, shutdown, Arc::clone(&status));
+        thread::Builder::new()
+            .name(S::SIDE.to_string())
+            .spawn(|| connection.run())
+            .map_err(StartError::Thread)?;
+        Ok(ProviderServer {
+            side: S::SIDE,
+            status,
+            shutdown: Arc::clone(&self.shutdown),
+        })
+    }
+
+    /// Requests the end, and does not wait.
+    pub fn request_stop(&self) {
+        self.shutdown.request();
+    }
+
+    /// Requests the end and waits until what was answered is written out. Says whether that was
+    /// done within `timeout`; [`DRAIN`] is always enough unless a Proxy does not read.
+    #[must_use]
+    pub fn stop(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        self.shutdown.request();
+        self.shutdown.wait_for_connections(deadline)
+    }
+}
+
+/// A provider that is running.
+#[derive(Debug)]
+pub struct ProviderServer {
+    side: Side,
+    status: Arc<Status>,
+    shutdown: Arc<Shutdown>,
+}
+
+/// A metadata provider that is running.
+pub type MetadataProviderServer = ProviderServer;
+
+/// A data provider that is running.
+pub type DataProviderServer = ProviderServer;
+
+impl ProviderServer {
+    /// Blocks until the end is requested ([`Servers::request_stop`]).
+    pub fn wait(&self) {
+        self.shutdown.wait_for_request();
+    }
+
+    /// Whether no thread has missed its heartbeat ([`Servers::heartbeat`]).
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.status.is_alive()
+    }
+
+    /// What the connection is doing.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.status.phase()
+    }
+
+    /// Updates since the start that were accepted and could not be written.
+    #[must_use]
+    pub fn lost_updates(&self) -> u64 {
+        self.status.lost_updates()
+    }
+}
+
+/// The connection in a few words, such as `data serving, ARI 1.9.1 (0 reconnections, 0 bytes queued)`.
+impl fmt::Display for ProviderServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} ({} reconnections, {} bytes queued)",
+            self.side,
+            self.status.phase(),
+            self.status.reconnections(),
+            self.status.queued()
+        )
+    }
+}

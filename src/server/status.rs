@@ -1,0 +1,122 @@
+//! What a connection is doing and has done, for an operator who asks.
+
+use super::heartbeat::Heartbeat;
+use super::outbox::Outbox;
+use crate::ari::version::Version;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Looking for the Proxy.
+    Connecting,
+    /// Connected: the Proxy has yet to say its init.
+    Opening,
+    /// Serving requests, by this version.
+    Serving(Version),
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Phase::Connecting => f.write_str("not connected"),
+            Phase::Opening => f.write_str("waiting for the init"),
+            Phase::Serving(version) => write!(f, "serving, ARI {version}"),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One connection's state.
+#[derive(Debug)]
+pub struct Status {
+    /// The present phase, and since when.
+    phase: Mutex<(Phase, Instant)>,
+    /// What the present connection has to write.
+    outbox: Mutex<Weak<Outbox>>,
+    /// Connections that came to serve.
+    served: AtomicU64,
+    /// Updates that were answered with success and could not be written.
+    lost_updates: AtomicU64,
+    /// Of the thread that connects and reads.
+    pub(super) reader: Heartbeat,
+    /// Of the present connection's writer.
+    pub(super) writer: Heartbeat,
+}
+
+impl Status {
+    /// That of a connection whose threads have to give a heartbeat so often, if at all.
+    #[must_use]
+    pub fn new(heartbeat: Option<Duration>) -> Status {
+        Status {
+            phase: Mutex::new((Phase::Connecting, Instant::now())),
+            outbox: Mutex::default(),
+            served: AtomicU64::new(0),
+            lost_updates: AtomicU64::new(0),
+            reader: Heartbeat::new(heartbeat),
+            writer: Heartbeat::new(heartbeat),
+        }
+    }
+
+    /// Whether no heartbeat of its threads is overdue.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.reader.is_on_time() && self.writer.is_on_time()
+    }
+
+    /// Enters a phase.
+    pub fn set(&self, phase: Phase) {
+        if let Phase::Serving(_) = phase {
+            self.served.fetch_add(1, Ordering::Relaxed);
+        }
+        *lock(&self.phase) = (phase, Instant::now());
+    }
+
+    /// The present phase.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        lock(&self.phase).0
+    }
+
+    /// For how long the present connection has served, if it does.
+    #[must_use]
+    pub fn served(&self) -> Option<Duration> {
+        let (phase, since) = *lock(&self.phase);
+        matches!(phase, Phase::Serving(_)).then(|| since.elapsed())
+    }
+
+    /// A new connection has this outbox.
+    pub(super) fn attach(&self, outbox: &Arc<Outbox>) {
+        *lock(&self.outbox) = Arc::downgrade(outbox);
+    }
+
+    /// Bytes of memory that wait to be written on the present connection.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        let outbox = lock(&self.outbox).upgrade();
+        outbox.map_or(0, |outbox| outbox.queued())
+    }
+
+    /// How often a connection came to serve after an earlier one was lost.
+    #[must_use]
+    pub fn reconnections(&self) -> u64 {
+        self.served.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// Counts updates that were lost with their connection.
+    pub fn add_lost_updates(&self, count: u64) {
+        self.lost_updates.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Updates lost since the start.
+    #[must_use]
+    pub fn lost_updates(&self) -> u64 {
+        self.lost_updates.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,100 @@
+//! The client certificate, for Proxies that ask for one.
+//!
+//! How the files are read is not known here.
+
+use super::certificate::public_key;
+use super::errors::{TlsError, escaped};
+use super::files;
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::ring;
+use rustls::sign::CertifiedKey;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// A client certificate with its key, or none.
+#[derive(Debug, Default)]
+pub(super) struct ClientCertificate {
+    pub(super) certified_key: Option<Arc<CertifiedKey>>,
+    /// What an operator should know about the file of the key; empty if nothing.
+    pub(super) warning: String,
+}
+
+impl ClientCertificate {
+    /// Reads the file of the chain and that of the key, if they are given.
+    ///
+    /// # Errors
+    /// [`TlsError`], naming the file.
+    pub(super) fn read(files: Option<&(PathBuf, PathBuf)>) -> Result<ClientCertificate, TlsError> {
+        let Some((chain_file, key_file)) = files else {
+            return Ok(ClientCertificate::default());
+        };
+        let chain = files::read(chain_file, files::certificates)?;
+        let key = files::read(key_file, files::key)?;
+        let key_provider = ring::default_provider().key_provider;
+        let key = key_provider.load_private_key(key).map_err(|_| {
+            TlsError::of_file(
+                key_file,
+                "does not hold a key of a kind that is known here: RSA of 2048 to 8192 bits, \
+                 ECDSA on P-256 or P-384, Ed25519",
+            )
+        })?;
+        // Not CertifiedKey::keys_match, which knows no certificates of version 1.
+        let certified = chain
+            .first()
+            .and_then(public_key)
+            .ok_or_else(|| TlsError::of_file(chain_file, "holds a certificate that is no good"))?;
+        if key.public_key().is_some_and(|key| key != certified) {
+            let chain = escaped(chain_file);
+            let what = format!("does not hold the key of the first certificate in {chain}");
+            return Err(TlsError::of_file(key_file, what));
+        }
+        let mode = std::fs::metadata(key_file).map_or(0, |file| file.mode());
+        let file = escaped(key_file);
+        let warning = match mode & 0o004 {
+            0 => String::new(),
+            _ => format!(
+                "{file} holds the private key and can be read by everybody; its mode should be \
+                 0600 or 0400"
+            ),
+        };
+        Ok(ClientCertificate {
+            certified_key: Some(Arc::new(CertifiedKey::new(chain, key))),
+            warning,
+        })
+    }
+}
+
+/// Answers the server of one connection when it asks for a certificate.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    pub(super) certified_key: Option<Arc<CertifiedKey>>,
+    /// Set when the server asked.
+    pub(super) answer: OnceLock<Answer>,
+}
+
+/// What a server got that asked for a certificate.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Certificate,
+    /// There is one, but its key cannot sign in any way that the server accepts.
+    Unfit,
+    Missing,
+}
+
+impl ResolvesClientCert for Resolver {
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let answer = match &self.certified_key {
+            None => Answer::Missing,
+            Some(key) if key.key.choose_scheme(schemes).is_none() => Answer::Unfit,
+            Some(_) => Answer::Certificate,
+        };
+        let _ = self.answer.set(answer);
+        self.certified_key.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.certified_key.is_some()
+    }
+}

@@ -1,0 +1,287 @@
+//! What went wrong with TLS, in words that tell an operator what to do about it.
+//!
+//! All sentences about a peer are here; those about files are with the reading of files. Nothing here
+//! decides anything: what is accepted was decided when an error comes here.
+
+use super::Client;
+use super::certificate::{best_attribute, names};
+use super::client_certificate::Answer;
+use crate::ari::escape::Escaped;
+use jiff::Timestamp;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+const OLD_TLS: &str = "the peer refuses TLS 1.2 and 1.3, and older versions are not spoken here";
+
+const WANTS_CERTIFICATE: &str =
+    "the Proxy demands a client certificate and got none: see --tls-cert and --tls-key";
+
+const MAY_WANT_CERTIFICATE: &str = "the Proxy ended the connection without a word right after it had \
+     asked for a client certificate, of which there is none: it may demand one (see --tls-cert and \
+     --tls-key), want credentials, or be stopping";
+
+const UNFIT: &str = "the client certificate's key can sign in no way that the Proxy accepts; another \
+     kind of key may: RSA, ECDSA, Ed25519";
+
+const GIVE_IT: &str =
+    "a server's certificate that is itself given with --tls-ca FILE is accepted as it is";
+
+/// So many names of a certificate are listed.
+const MAX_NAMES: usize = 10;
+
+/// Why TLS cannot be set up, or why it ended. [`Display`](fmt::Display) gives the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsError {
+    /// What is wrong, on one line.
+    pub message: String,
+    /// Whether it stays until somebody changes something: then a quick retry is in vain.
+    pub lasting: bool,
+}
+
+impl TlsError {
+    pub(super) fn lasting(message: impl fmt::Display) -> TlsError {
+        TlsError {
+            message: message.to_string(),
+            lasting: true,
+        }
+    }
+
+    pub(super) fn temporary(message: impl fmt::Display) -> TlsError {
+        TlsError {
+            lasting: false,
+            ..TlsError::lasting(message)
+        }
+    }
+
+    /// What is wrong with a file: its name, then `what`.
+    pub(super) fn of_file(path: &Path, what: impl fmt::Display) -> TlsError {
+        TlsError::lasting(format_args!("{} {what}", escaped(path)))
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// The name of a file, for the log.
+pub(super) fn escaped(path: &Path) -> Escaped<'_> {
+    Escaped(path.as_os_str().as_encoded_bytes())
+}
+
+/// How far a connection had come when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// In the handshake.
+    Handshake,
+    /// After it, before the peer sent anything else: by TLS 1.3 it may reject a client only then.
+    Hello,
+    /// In service.
+    Service,
+}
+
+impl Client {
+    /// Explains an error of the connection; `None` if it is the system's, not one of TLS.
+    pub(super) fn explain(&self, error: &io::Error, stage: Stage) -> Option<TlsError> {
+        use InvalidMessage as I;
+        use PeerIncompatible as P;
+        let error = error.get_ref()?.downcast_ref::<Error>()?;
+        Some(match error {
+            Error::InvalidCertificate(error) => TlsError::lasting(self.certificate(error)),
+            Error::AlertReceived(alert) => match self.alert(*alert) {
+                Some(message) if stage != Stage::Service => TlsError::lasting(message),
+                _ => TlsError::temporary(format_args!(
+                    "the peer ended the session with the alert {alert:?}"
+                )),
+            },
+            Error::InvalidMessage(
+                I::InvalidContentType
+                | I::UnknownProtocolVersion
+                | I::MessageTooLarge
+                | I::InvalidEmptyPayload,
+            ) if stage == Stage::Handshake => {
+                TlsError::lasting("the peer speaks no TLS; is --tls meant for this port?")
+            }
+            Error::InvalidMessage(I::HandshakePayloadTooLarge) => {
+                TlsError::lasting("the server's certificate with its chain is larger than 64 KiB")
+            }
+            Error::PeerIncompatible(
+                P::ServerTlsVersionIsDisabledByOurConfig | P::ServerDoesNotSupportTls12Or13,
+            ) => TlsError::lasting(OLD_TLS),
+            Error::PeerIncompatible(why) => {
+                TlsError::lasting(format_args!("no common ground with the peer: {why:?}"))
+            }
+            other => TlsError::temporary(other),
+        })
+    }
+
+    /// What an end without any reason right after the handshake may mean.
+    pub(super) fn explain_end(&self) -> Option<TlsError> {
+        match self.resolver.answer.get()? {
+            Answer::Missing => Some(TlsError::temporary(MAY_WANT_CERTIFICATE)),
+            Answer::Unfit => Some(TlsError::lasting(UNFIT)),
+            Answer::Certificate => None,
+        }
+    }
+
+    fn certificate(&self, error: &CertificateError) -> String {
+        use CertificateError as E;
+        // None if the server failed to prove that it has the key.
+        let sent = self.verifier.rejected.get().map_or(&[][..], Vec::as_slice);
+        let own = sent.first().and_then(|own| names(own));
+        let is_self_issued = own.is_some_and(|(issuer, subject)| issuer == subject);
+        let is_self_signed = is_self_issued && sent.len() == 1;
+        let whose = match sent.len() {
+            ..=1 => "the server's certificate",
+            _ => "the server's certificate, or one of those it sent along,",
+        };
+        match error {
+            E::ExpiredContext { not_after, .. } => {
+                format!("{whose} expired on {}; {GIVE_IT}", date(*not_after))
+            }
+            E::NotValidYetContext {
+                time, not_before, ..
+            } => {
+                let (now, date) = (date(*time), date(*not_before));
+                format!(
+                    "{whose} is not valid yet: it will be from {date} on, and this host's clock \
+                     says {now}"
+                )
+            }
+            E::NotValidForNameContext { presented, .. } => {
+                let expected = self.name.to_str();
+                let subject = own.and_then(|(_, subject)| best_attribute(subject));
+                let carried = carried(presented, subject);
+                format!(
+                    "the server's certificate has the wrong name: {expected} is wanted, {carried}; \
+                     --tls-name NAME verifies another one"
+                )
+            }
+            // An authority's, as "openssl req -x509" makes them, or one of a name that is trusted
+            // for another: neither is the point.
+            E::Other(_) | E::BadSignature if is_self_signed => self.unknown_issuer(sent, true),
+            E::UnknownIssuer => self.unknown_issuer(sent, is_self_signed),
+            E::BadSignature if !sent.is_empty() => {
+                format!("{whose} was not signed by the issuer that is trusted, but by a namesake")
+            }
+            E::BadSignature => "the server does not prove that it has the key of its \
+                 certificate: a bad signature, or an RSA key of less than 2048 bits"
+                .to_owned(),
+            E::Other(other) => format!("{whose} is not accepted: {}; {GIVE_IT}", other.0),
+            other => format!("{whose} is not accepted: {other}; {GIVE_IT}"),
+        }
+    }
+
+    fn unknown_issuer(&self, sent: &[CertificateDer<'_>], is_self_signed: bool) -> String {
+        let issuer = sent.last().and_then(|last| names(last));
+        let issuer = issuer.and_then(|(issuer, _)| best_attribute(issuer));
+        let issuer = issuer.as_deref().unwrap_or("somebody without a name");
+        let what = match is_self_signed {
+            true => "the server's certificate is self-signed",
+            false => "unknown issuer of the server's certificate",
+        };
+        let remedy = match self.verifier.trust.given.is_empty() {
+            true => "--tls-ca FILE trusts the issuer's certificate in FILE, or the server's own",
+            false => "it is not among the certificates given with --tls-ca",
+        };
+        format!("{what}: \"{issuer}\"; {remedy}")
+    }
+
+    /// What an alert means to a client that is not yet in service; `None` if nothing in particular.
+    fn alert(&self, alert: AlertDescription) -> Option<String> {
+        use AlertDescription as A;
+        Some(match (alert, self.resolver.answer.get()) {
+            (
+                A::HandshakeFailure | A::CertificateRequired | A::BadCertificate,
+                Some(Answer::Unfit),
+            ) => UNFIT.into(),
+            (A::ProtocolVersion, _) => OLD_TLS.into(),
+            (A::CertificateRequired, _) => WANTS_CERTIFICATE.into(),
+            (
+                A::BadCertificate | A::HandshakeFailure | A::CertificateUnknown,
+                Some(Answer::Missing),
+            ) => WANTS_CERTIFICATE.into(),
+            (
+                A::BadCertificate
+                | A::UnsupportedCertificate
+                | A::CertificateRevoked
+                | A::CertificateExpired
+                | A::CertificateUnknown
+                | A::UnknownCA
+                | A::AccessDenied,
+                Some(Answer::Certificate | Answer::Unfit),
+            ) => format!("the Proxy refuses the client certificate ({alert:?}); see --tls-cert"),
+            (A::HandshakeFailure, _) => {
+                "the peer finds no cipher in common, or refuses for a reason \
+                 that it keeps to itself (handshake failure)"
+                    .into()
+            }
+            (A::UnrecognisedName, _) => {
+                let name = self.name.to_str();
+                format!("the peer knows no server named {name}; --tls-name NAME asks for another")
+            }
+            (A::InsufficientSecurity, _) => {
+                "the peer wants stronger ciphers than those that are spoken here".into()
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// The names that a certificate carries. `presented` is as webpki writes them:
+/// `DnsName("localhost")`.
+fn carried(presented: &[String], subject: Option<String>) -> String {
+    let plain = |name: &String| {
+        let name = match name.split_once('(') {
+            Some(("DnsName" | "IpAddress", rest)) => rest.trim_end_matches(')').trim_matches('"'),
+            _ => name,
+        };
+        Escaped(name.as_bytes()).to_string()
+    };
+    let names: Vec<_> = presented.iter().take(MAX_NAMES).map(plain).collect();
+    let names = names.join(", ");
+    match (presented.len(), subject) {
+        (0, Some(subject)) => format!(
+            "and it carries none at all (its subject \"{subject}\" does not count, only \
+             alternative names do)"
+        ),
+        (0, None) => "and it carries none at all".to_owned(),
+        (count, _) if count > MAX_NAMES => {
+            format!("it carries {names} and {} more", count - MAX_NAMES)
+        }
+        _ => format!("it carries {names}"),
+    }
+}
+
+/// A day and a time of day, in UTC.
+fn date(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).ok();
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| "a day out of reach".into(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_as_people_write_them() {
+        let told = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+            carried(&names, None)
+        };
+        assert_eq!(
+            told(&["DnsName(\"localhost\")", "IpAddress(127.0.0.1)", "?\u{1b}"]),
+            "it carries localhost, 127.0.0.1, ?\\u{1b}"
+        );
+        assert_eq!(told(&[]), "and it carries none at all");
+        let many = told(&["DnsName(\"a\")"; 25]);
+        assert!(many.ends_with("a, a and 15 more"), "{many}");
+    }
+}

@@ -1,0 +1,98 @@
+//! The handshake. One thread does it all, with a socket that nobody else uses yet.
+
+use super::{Client, Stage, TlsError};
+use rustls::ClientConnection;
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// After so long a wait an operator may begin to wonder.
+const LOG_AFTER: Duration = Duration::from_secs(5);
+
+/// The longest wait for the peer before the clock is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Does the handshake. Afterwards reading from the socket waits without limit.
+///
+/// # Errors
+/// [`TlsError`], after [`HANDSHAKE_TIMEOUT`] at the latest.
+pub(super) fn handshake(client: &Client, socket: &TcpStream) -> Result<ClientConnection, TlsError> {
+    let connection = ClientConnection::new(Arc::clone(&client.config), client.name.clone());
+    let mut connection = connection.map_err(TlsError::lasting)?;
+    connection.set_buffer_limit(None); // batches are bounded before they come here
+    let mut has_answered = false;
+    let Err(error) = exchange(client, &mut connection, socket, &mut has_answered) else {
+        return Ok(connection);
+    };
+    let perhaps = match has_answered {
+        true => "",
+        false => "; perhaps it speaks no TLS",
+    };
+    let explained = client.explain(&error, Stage::Handshake);
+    Err(explained.unwrap_or_else(|| {
+        TlsError::temporary(match error.kind() {
+            // One of the system's own is about TCP.
+            io::ErrorKind::TimedOut if error.raw_os_error().is_none() => {
+                let seconds = HANDSHAKE_TIMEOUT.as_secs();
+                format!("the peer did not shake hands within {seconds} s{perhaps}")
+            }
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => {
+                format!("the peer closed the connection in the handshake{perhaps}")
+            }
+            _ => format!("the handshake broke: {error}"),
+        })
+    }))
+}
+
+/// Sends and receives until the handshake is done. Not `complete_io` of `rustls`, which a peer that
+/// sends a byte now and then would keep for hours.
+fn exchange(
+    client: &Client,
+    connection: &mut ClientConnection,
+    mut socket: &TcpStream,
+    has_answered: &mut bool,
+) -> io::Result<()> {
+    let start = Instant::now();
+    let mut is_logged = false;
+    socket.set_read_timeout(Some(TICK))?;
+    loop {
+        while connection.wants_write() {
+            connection.write_tls(&mut socket)?;
+        }
+        if !connection.is_handshaking() {
+            return socket.set_read_timeout(None);
+        }
+        let (elapsed, seconds) = (start.elapsed(), LOG_AFTER.as_secs());
+        if elapsed >= HANDSHAKE_TIMEOUT {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if !is_logged && elapsed >= LOG_AFTER {
+            let doubt = match *has_answered {
+                true => "the peer is slow",
+                false => "does the peer speak TLS?",
+            };
+            let line = format_args!("TLS: no handshake within {seconds} s; {doubt}");
+            client.connection.trouble(line);
+            is_logged = true;
+        }
+        match connection.read_tls(&mut socket) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => *has_answered = true,
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => continue,
+                _ => return Err(error),
+            },
+        }
+        if let Err(error) = connection.process_new_packets() {
+            // The alert that tells the peer why. It may not be listening any more.
+            let _ = connection.write_tls(&mut socket);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Whom to trust: given files, or else the platform's store, or else the built-in roots; and whether
+//! the server of a connection is trusted by that.
+//!
+//! What an operator reads of a rejected server is not decided here.
+
+use super::certificate::{may_issue, public_key};
+use super::errors::{TlsError, escaped};
+use super::files;
+use crate::ari::escape::Escaped;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::env;
+use std::iter;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// The certificates that are trusted.
+#[derive(Debug)]
+pub(super) struct Trust {
+    /// Trusted to issue certificates.
+    pub(super) roots: RootCertStore,
+    /// Given certificates, any of which may be the server's own.
+    pub(super) given: Vec<CertificateDer<'static>>,
+    /// How much it is and where it comes from, for the log.
+    pub(super) origin: String,
+    /// What is wrong with the platform's store, which an operator should know.
+    pub(super) trouble: Option<String>,
+    /// Whether all comes from the platform's store.
+    pub(super) is_store: bool,
+}
+
+impl Trust {
+    /// Reads the given files, or else the platform's store, or else takes the built-in roots.
+    ///
+    /// # Errors
+    /// [`TlsError`], naming the file.
+    pub(super) fn read(files: &[PathBuf]) -> Result<Trust, TlsError> {
+        if files.is_empty() {
+            return Ok(Trust::of_platform());
+        }
+        let mut roots = RootCertStore::empty();
+        let mut given = Vec::new();
+        for file in files {
+            for certificate in files::read(file, files::certificates)? {
+                // A server's own certificate is no authority, whatever its key signs.
+                let added = match may_issue(&certificate) {
+                    true => roots.add(certificate.clone()).map_err(|e| e.to_string()),
+                    false => webpki::anchor_from_trusted_cert(&certificate)
+                        .map(|_| ())
+                        .map_err(|e| e.to_string()),
+                };
+                added.map_err(|error| {
+                    let what = format!("holds a certificate that is no good: {error}");
+                    TlsError::of_file(file, what)
+                })?;
+                given.push(certificate);
+            }
+        }
+        let names: Vec<_> = files.iter().map(|file| escaped(file).to_string()).collect();
+        Ok(Trust {
+            roots,
+            origin: format!("{} from {}", certificates(given.len()), names.join(", ")),
+            given,
+            trouble: None,
+            is_store: false,
+        })
+    }
+
+    fn of_platform() -> Trust {
+        let mut roots = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        // A store has oddities that no server uses; only what is good counts.
+        roots.add_parsable_certificates(found.certs);
+        let variables: Vec<_> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+            .iter()
+            .filter_map(|name| Some(format!("{name}={}", escaped(env::var_os(name)?.as_ref()))))
+            .collect();
+        let store = match variables.is_empty() {
+            true => "the platform's store".to_owned(),
+            false => format!("the platform's store ({})", variables.join(", ")),
+        };
+        let is_store = !roots.is_empty();
+        let trouble = match found.errors.first().map(ToString::to_string) {
+            Some(error) => Some(format!("cannot be read: {}", Escaped(error.as_bytes()))),
+            // A platform may well have no store. One that somebody pointed at is missing.
+            None if is_store || variables.is_empty() => None,
+            None => Some("holds no certificate in PEM".to_owned()),
+        };
+        let origin = match (&trouble, is_store) {
+            (None, true) => format!("{} of {store}", certificates(roots.len())),
+            (Some(why), true) => format!(
+                "{} of {store}, part of which {why}",
+                certificates(roots.len())
+            ),
+            (why, false) => {
+                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+                let why = why.as_deref().unwrap_or("is empty");
+                format!("{} built-in roots, since {store} {why}", roots.len())
+            }
+        };
+        Trust {
+            roots,
+            given: Vec::new(),
+            origin,
+            trouble: trouble.map(|why| format!("{store} {why}")),
+            is_store,
+        }
+    }
+}
+
+fn certificates(count: usize) -> String {
+    match count {
+        1 => "1 certificate".into(),
+        _ => format!("{count} certificates"),
+    }
+}
+
+/// Verifies the server of one connection.
+///
+/// A given certificate that is byte for byte the server's own is accepted, whatever else it says:
+/// whoever gave it meant this one. All others need a chain to a root, the right name and the right
+/// time. Either way the server has to prove that it has the key.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    pub(super) trust: Arc<Trust>,
+    /// The server's certificate and those that it sent along, if they were not accepted.
+    pub(super) rejected: OnceLock<Vec<CertificateDer<'static>>>,
+}
+
+impl Verifier {
+    fn is_given(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.trust.given.iter().any(|given| given == certificate)
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verify = || {
+            let (roots, algorithms) = (&self.trust.roots, algorithms().all);
+            // Then nothing else that is wrong with the certificate matters.
+            if roots.is_empty() {
+                return Err(CertificateError::UnknownIssuer.into());
+            }
+            let parsed = ParsedCertificate::try_from(own)?;
+            verify_server_cert_signed_by_trust_anchor(&parsed, roots, others, now, algorithms)?;
+            verify_server_name(&parsed, name)
+        };
+        if !self.is_given(own) {
+            verify().inspect_err(|_| {
+                let sent = iter::once(own).chain(others);
+                let sent = sent.map(|certificate| certificate.clone().into_owned());
+                let _ = self.rejected.set(sent.collect());
+            })?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.is_given(certificate) {
+            true => verify_tls12_with_key(message, certificate, signed),
+            false => verify_tls12_signature(message, certificate, signed, &algorithms()),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = public_key(certificate).ok_or(CertificateError::BadEncoding)?;
+        verify_tls13_signature_with_raw_key(message, &key, signed, &algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        algorithms().supported_schemes()
+    }
+}
+
+fn algorithms() -> WebPkiSupportedAlgorithms {
+    ring::default_provider().signature_verification_algorithms
+}
+
+/// What `rustls` has for TLS 1.3 alone: a given certificate may be of version 1, of which it takes no
+/// more than the key. A scheme of TLS 1.2 names no curve, so each that fits it is tried.
+fn verify_tls12_with_key(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signed: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, Error> {
+    let key = public_key(certificate).ok_or(CertificateError::BadSignature)?;
+    let key = webpki::RawPublicKeyEntity::try_from(&key);
+    let key = key.map_err(|_| CertificateError::BadSignature)?;
+    let candidates = algorithms().mapping.iter();
+    candidates
+        .filter(|(scheme, _)| *scheme == signed.scheme)
+        .flat_map(|(_, algorithms)| *algorithms)
+        .find_map(|algorithm| {
+            let verified = key.verify_signature(*algorithm, message, signed.signature());
+            verified.ok().map(|()| HandshakeSignatureValid::assertion())
+        })
+        .ok_or(CertificateError::BadSignature.into())
+}

@@ -1,0 +1,108 @@
+//! The half of a socket that is read, by a thread that others can wake.
+//!
+//! To wake a reader by closing its half would make TCP answer whatever comes in after that with a
+//! reset, and the peer would lose what it has not read yet.
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Wakes the thread that waits for a socket, once and for good.
+#[derive(Debug)]
+pub struct Waker(OwnedFd);
+
+impl Waker {
+    /// One that has not been used yet.
+    ///
+    /// # Errors
+    /// The system's, when there is no descriptor to be had.
+    pub fn new() -> io::Result<Waker> {
+        Ok(Waker(eventfd(0, EventfdFlags::CLOEXEC)?))
+    }
+
+    /// From now on no read waits.
+    pub fn wake(&self) {
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes()); // its counter is far from full
+    }
+}
+
+/// The half of a socket that is read.
+#[derive(Debug)]
+pub struct Source {
+    socket: Arc<TcpStream>,
+    waker: Arc<Waker>,
+    /// How long a read may wait; `None`: for ever.
+    timeout: Cell<Option<Duration>>,
+}
+
+impl Source {
+    /// That of `socket`, whose reads end when `waker` is used.
+    #[must_use]
+    pub fn new(socket: Arc<TcpStream>, waker: Arc<Waker>) -> Source {
+        Source {
+            socket,
+            waker,
+            timeout: Cell::new(None),
+        }
+    }
+}
+
+impl Source {
+    /// From now on a read waits so long at the most; `None`: for ever.
+    pub fn set_timeout(&self, timeout: Option<Duration>) {
+        self.timeout.set(timeout);
+    }
+}
+
+/// A read that was woken ends with an error of kind `Interrupted`, one whose time is over with
+/// `WouldBlock`. Nothing is lost by either.
+impl Read for &Source {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let timeout = self
+            .timeout
+            .get()
+            .and_then(|time| Timespec::try_from(time).ok());
+        let mut waited = [self.socket.as_fd(), self.waker.0.as_fd()]
+            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+        if poll(&mut waited, timeout.as_ref())? == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if !waited[1].revents().is_empty() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        (&*self.socket).read(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_read_ends_by_data_by_time_or_by_the_waker() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Arc::new(listener.accept().unwrap().0);
+        let waker = Arc::new(Waker::new().unwrap());
+        let source = Source::new(socket, Arc::clone(&waker));
+        source.set_timeout(Some(Duration::from_millis(1)));
+        let mut out = [0; 8];
+        let kind = |read: io::Result<usize>| read.unwrap_err().kind();
+        assert_eq!(kind((&source).read(&mut out)), io::ErrorKind::WouldBlock);
+        peer.write_all(b"line").unwrap();
+        source.set_timeout(None);
+        assert_eq!((&source).read(&mut out).unwrap(), 4);
+        let woken = Arc::clone(&waker);
+        let wakes = std::thread::spawn(move || woken.wake());
+        assert_eq!(kind((&source).read(&mut out)), io::ErrorKind::Interrupted);
+        wakes.join().unwrap();
+        peer.write_all(b"more").unwrap();
+        assert_eq!(kind((&source).read(&mut out)), io::ErrorKind::Interrupted);
+    }
+}

@@ -1,0 +1,338 @@
+//! The writer thread: batches out, in order; a keepalive when there was silence (section 4).
+//!
+//! Nobody else writes to the socket while it runs.
+
+use super::heartbeat::Heartbeat;
+use super::outbox::{Batch, Item, Kind, Outbox};
+use super::stall::{CHECK_AFTER, StallDetector};
+use super::transport::{MAX_BATCHES, Transport};
+use super::waker::Waker;
+use crate::ari::escape::EscapedLine;
+use crate::ari::reply::KEEPALIVE;
+use crate::provider::Connection;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::io;
+use std::mem;
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+/// Batches that are waiting go out together, up to about so many bytes.
+const GATHER: usize = 256 << 10;
+
+/// The writing half of one connection.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    transport: &'a Transport,
+    outbox: &'a Outbox,
+    connection: &'a Connection,
+    heartbeat: &'a Heartbeat,
+    /// Wakes the reader, when TLS may encrypt no more.
+    waker: &'a Waker,
+    items: Receiver<Item>,
+    keepalive: Duration,
+    last_write: Instant,
+    batches: Vec<Batch>,
+    /// For TLS, reused.
+    ciphertext: Vec<u8>,
+    stall: StallDetector<'a>,
+    /// When to look whether what was written has arrived.
+    check_at: Option<Instant>,
+}
+
+/// How a writer ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it could not write, if that is what ended it.
+    pub error: Option<io::Error>,
+    /// Updates in what it began to write and that did not leave.
+    lost_updates: u64,
+    /// What it did not get to.
+    items: Receiver<Item>,
+}
+
+impl Ended {
+    /// All updates that are known to be lost. To be asked when nobody can send any more.
+    #[must_use]
+    pub fn lost_updates(&self) -> u64 {
+        let waiting = self.items.try_iter().map(|item| match item {
+            Item::Batch(batch) => batch.lost_updates(0),
+            _ => 0,
+        });
+        self.lost_updates + waiting.sum::<u64>()
+    }
+}
+
+impl<'a> Writer<'a> {
+    /// A writer that has written nothing yet; `waker` wakes the reader.
+    #[must_use]
+    pub fn new(
+        transport: &'a Transport,
+        outbox: &'a Outbox,
+        items: Receiver<Item>,
+        connection: &'a Connection,
+        heartbeat: &'a Heartbeat,
+        waker: &'a Waker,
+        keepalive: Duration,
+    ) -> Writer<'a> {
+        Writer {
+            transport,
+            outbox,
+            connection,
+            heartbeat,
+            waker,
+            items,
+            keepalive,
+            last_write: Instant::now(),
+            batches: Vec::with_capacity(MAX_BATCHES),
+            ciphertext: Vec::new(),
+            stall: StallDetector::new(transport.socket(), connection, heartbeat),
+            check_at: None,
+        }
+    }
+
+    /// Writes until told to end, or until the connection breaks; then it ends the stream for the reader.
+    #[must_use]
+    pub fn run(mut self) -> Ended {
+        let result = self.write_on();
+        self.heartbeat.stop();
+        let (lost_updates, error) = match result {
+            Ok(()) => (0, None),
+            Err((lost, error)) => {
+                self.outbox.close();
+                // It is broken; the reader still gets what came in before.
+                let _ = self.transport.socket().shutdown(Shutdown::Both);
+                (lost, Some(error))
+            }
+        };
+        Ended {
+            error,
+            lost_updates,
+            items: self.items,
+        }
+    }
+
+    fn write_on(&mut self) -> Result<(), (u64, io::Error)> {
+        while let Some(item) = self.next() {
+            match item {
+                Next::Time => self.time_passed()?,
+                Next::Item(Item::Keepalive(interval)) => self.keepalive = interval,
+                Next::Item(Item::Flush) => self.write()?,
+                Next::Item(Item::End) => break,
+                Next::Item(Item::Batch(batch)) => {
+                    let behind = self.gather(batch);
+                    self.write()?;
+                    match behind {
+                        Some(Item::Keepalive(interval)) => self.keepalive = interval,
+                        Some(Item::End) => break,
+                        // A write sends what TLS has, too.
+                        Some(Item::Flush | Item::Batch(_)) | None => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes next; `None` when nobody is left who could send anything.
+    fn next(&self) -> Option<Next> {
+        self.heartbeat.beat();
+        let keepalive_at = self.keepalive_at();
+        let beat_at = self
+            .heartbeat
+            .interval()
+            .map(|every| Instant::now() + every);
+        let due = [keepalive_at, self.check_at, beat_at];
+        let received = match due.into_iter().flatten().min() {
+            Some(deadline) => self.items.recv_deadline(deadline),
+            None => self.items.recv().map_err(RecvTimeoutError::from),
+        };
+        match received {
+            Ok(item) => Some(Next::Item(item)),
+            Err(RecvTimeoutError::Timeout) => Some(Next::Time),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn keepalive_at(&self) -> Option<Instant> {
+        (!self.keepalive.is_zero()).then(|| self.last_write + self.keepalive)
+    }
+
+    fn time_passed(&mut self) -> Result<(), (u64, io::Error)> {
+        let now = Instant::now();
+        self.check_if_due(now);
+        if self.keepalive_at().is_some_and(|at| at <= now) {
+            self.batches.push(Batch {
+                lines: KEEPALIVE.to_vec(),
+                kind: Kind::Replies,
+            });
+            self.outbox.count_in(&self.batches[0]);
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn check_if_due(&mut self, now: Instant) {
+        if self.check_at.is_some_and(|at| at <= now) {
+            let has_arrived = self.stall.check();
+            // What a rush has left behind is the allocator's again.
+            self.outbox.drop_spares();
+            self.ciphertext = Vec::new();
+            self.check_at = (!has_arrived).then(|| now + CHECK_AFTER);
+        }
+    }
+
+    /// Takes a batch and those that wait behind it; gives what else came up.
+    fn gather(&mut self, first: Batch) -> Option<Item> {
+        let mut size = first.lines.len();
+        self.batches.push(first);
+        while self.batches.len() < MAX_BATCHES && size < GATHER {
+            match self.items.try_recv().ok()? {
+                Item::Batch(batch) => {
+                    size += batch.lines.len();
+                    self.batches.push(batch);
+                }
+                other => return Some(other),
+            }
+        }
+        None
+    }
+
+    fn write(&mut self) -> Result<(), (u64, io::Error)> {
+        if log::log_enabled!(log::Level::Trace) {
+            self.trace();
+        }
+        let batches = mem::take(&mut self.batches);
+        self.transport
+            .write(&batches, &mut self.ciphertext, &mut self.stall)?;
+        self.batches = batches;
+        for batch in self.batches.drain(..) {
+            self.outbox.written(batch);
+        }
+        if self.transport.is_limit_reached() {
+            self.waker.wake();
+        }
+        self.last_write = Instant::now();
+        self.check_at.get_or_insert(self.last_write + CHECK_AFTER);
+        // Where there is always something to write, no time ever passes otherwise.
+        self.check_if_due(self.last_write);
+        Ok(())
+    }
+
+    fn trace(&self) {
+        for batch in &self.batches {
+            for line in batch.lines.split_inclusive(|&byte| byte == b'\n') {
+                let line = EscapedLine(line.trim_ascii_end());
+                log::trace!("{} <- {line}", self.connection.name());
+            }
+        }
+    }
+}
+
+/// What a writer has to do next.
+enum Next {
+    Item(Item),
+    /// Something is due at this time.
+    Time,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::UpdateQueue;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+
+    /// Runs `test` with a writer and its peer.
+    fn with_writer(keepalive: Duration, test: impl FnOnce(Writer<'_>, &Outbox, TcpStream)) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let transport = Transport::Plain(Arc::new(socket));
+        let (outbox, items) = Outbox::new();
+        let connection = Connection::new("data".into());
+        let (heartbeat, waker) = (Heartbeat::new(None), Waker::new().unwrap());
+        let writer = Writer::new(
+            &transport,
+            &outbox,
+            items,
+            &connection,
+            &heartbeat,
+            &waker,
+            keepalive,
+        );
+        test(writer, &outbox, listener.accept().unwrap().0);
+    }
+
+    #[test]
+    fn a_keepalive_is_checked_like_anything_that_is_written() {
+        with_writer(Duration::from_nanos(1), |mut writer, outbox, mut peer| {
+            assert!(writer.check_at.is_none());
+            writer.time_passed().unwrap();
+            assert!(writer.check_at.is_some());
+            assert_eq!(outbox.queued(), 0);
+            let mut line = [0; KEEPALIVE.len()];
+            peer.read_exact(&mut line).unwrap();
+            assert_eq!(line, KEEPALIVE);
+        });
+    }
+
+    #[test]
+    fn buffers_are_given_back_after_a_while() {
+        with_writer(Duration::ZERO, |mut writer, outbox, _peer| {
+            outbox.send_updates(Vec::with_capacity(1 << 16), 0);
+            let Some(Next::Item(Item::Batch(batch))) = writer.next() else {
+                panic!("a batch")
+            };
+            writer.gather(batch);
+            writer.write().unwrap();
+            let buffer = outbox.buffer();
+            assert_eq!(buffer.capacity(), 1 << 16, "kept while there is traffic");
+            outbox.send_replies(buffer);
+            writer.ciphertext = Vec::with_capacity(1 << 16);
+            writer.check_at = Some(Instant::now());
+            writer.time_passed().unwrap();
+            let left = (outbox.buffer().capacity(), writer.ciphertext.capacity());
+            assert_eq!(left, (0, 0));
+        });
+    }
+
+    #[test]
+    fn what_came_behind_a_batch_is_not_forgotten() {
+        with_writer(Duration::ZERO, |writer, outbox, mut peer| {
+            for (lines, item) in [
+                ("1|NUM|V\r\n", Item::Keepalive(Duration::ZERO)),
+                ("2|NUM|V\r\n", Item::Flush),
+                ("3|NUM|V\r\n", Item::End),
+            ] {
+                outbox.send_replies(lines.into());
+                outbox.send(item);
+            }
+            outbox.send_updates(b"1|UD3\r\n".to_vec(), 1);
+            let ended = writer.run();
+            assert!(ended.error.is_none());
+            assert_eq!(ended.lost_updates(), 1, "nobody writes behind the end");
+            let mut lines = [0; 27];
+            peer.read_exact(&mut lines).unwrap();
+            assert_eq!(&lines, b"1|NUM|V\r\n2|NUM|V\r\n3|NUM|V\r\n");
+        });
+    }
+
+    #[test]
+    fn a_writer_that_breaks_counts_what_is_lost() {
+        with_writer(Duration::ZERO, |writer, outbox, peer| {
+            // With data unread, a close is a reset.
+            writer
+                .transport
+                .socket()
+                .shutdown(std::net::Shutdown::Write)
+                .unwrap();
+            drop(peer);
+            outbox.send_updates(b"1|UD3\r\n2|UD3\r\n".to_vec(), 2);
+            let ended = writer.run();
+            assert!(ended.error.is_some());
+            outbox.send_updates(b"3|UD3\r\n".to_vec(), 1);
+            assert_eq!(ended.lost_updates(), 3);
+            assert!(outbox.is_closed());
+        });
+    }
+}
