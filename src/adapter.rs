@@ -141,7 +141,6 @@ impl Adapter {
 
     /// Requests the end and waits for it: what was answered is written out first. Says whether
     /// that was done within `timeout`.
-    #[must_use]
     pub fn stop(&self, timeout: Duration) -> bool {
         self.servers.stop(timeout)
     }
@@ -152,13 +151,11 @@ impl Adapter {
     }
 
     /// Whether no thread has missed its heartbeat.
-    #[must_use]
     pub fn is_alive(&self) -> bool {
         self.metadata.is_alive() && self.data.is_alive()
     }
 
     /// How things are, in one line.
-    #[must_use]
     pub fn state(&self) -> String {
         let Adapter {
             metadata,

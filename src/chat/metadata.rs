@@ -35,7 +35,6 @@ pub struct ChatMetadata {
 
 impl ChatMetadata {
     /// No sessions yet. Messages carry the local time of `zone`.
-    #[must_use]
     pub fn new(room: Arc<Room>, zone: jiff::tz::TimeZone) -> ChatMetadata {
         ChatMetadata {
             room,
@@ -49,7 +48,6 @@ impl ChatMetadata {
     }
 
     /// The same with another clock, which gives milliseconds since the epoch.
-    #[must_use]
     pub fn with_clock(self, now: fn() -> u64) -> ChatMetadata {
         ChatMetadata { now, ..self }
     }

@@ -67,25 +67,21 @@ impl Room {
     }
 
     /// Whether anybody is subscribed.
-    #[must_use]
     pub fn is_open(&self) -> bool {
         !self.lock().is_empty()
     }
 
     /// Messages that were answered with success.
-    #[must_use]
     pub fn relayed(&self) -> u64 {
         self.relayed.load(Ordering::Relaxed)
     }
 
     /// Messages that were refused.
-    #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// Sessions that are open now.
-    #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }

@@ -336,7 +336,6 @@ impl<S: Service> Dispatch<S> {
 
     /// What it means that the peer ended the stream now, with `pending` of a line that has not
     /// ended. `is_reset`: that it did so by a reset, which means something only after an alert.
-    #[must_use]
     pub fn end_of_stream(&self, pending: &[u8], is_reset: bool) -> Option<Disconnect> {
         let is_opening = self.encoding.is_none();
         if is_opening && pending.starts_with(TLS_ALERT) {
@@ -391,7 +390,6 @@ impl<S: Service> Dispatch<S> {
     }
 
     /// Whether the init was not answered yet.
-    #[must_use]
     pub fn is_opening(&self) -> bool {
         self.encoding.is_none()
     }

@@ -36,7 +36,6 @@ pub struct LocalProxy<S> {
 
 impl<P: MetadataProvider> LocalProxy<MetadataService<P>> {
     /// A Proxy Metadata Adapter that has just been connected to.
-    #[must_use]
     pub fn metadata(provider: P) -> Self {
         LocalProxy::new(MetadataService::new(provider))
     }
@@ -44,13 +43,11 @@ impl<P: MetadataProvider> LocalProxy<MetadataService<P>> {
 
 impl<P: DataProvider> LocalProxy<DataService<P>> {
     /// A Proxy Data Adapter that has just been connected to.
-    #[must_use]
     pub fn data(provider: P) -> Self {
         LocalProxy::data_at(provider, system_time)
     }
 
     /// The same with another clock, which gives milliseconds since the epoch.
-    #[must_use]
     pub fn data_at(provider: P, now: fn() -> u64) -> Self {
         LocalProxy::new(DataService::new(provider, now))
     }

@@ -52,7 +52,6 @@ pub struct Status {
 
 impl Status {
     /// That of a connection whose threads have to give a heartbeat so often, if at all.
-    #[must_use]
     pub fn new(heartbeat: Option<Duration>) -> Status {
         Status {
             phase: Mutex::new((Phase::Connecting, Instant::now())),
@@ -65,7 +64,6 @@ impl Status {
     }
 
     /// Whether no heartbeat of its threads is overdue.
-    #[must_use]
     pub fn is_alive(&self) -> bool {
         self.reader.is_on_time() && self.writer.is_on_time()
     }
@@ -79,13 +77,11 @@ impl Status {
     }
 
     /// The present phase.
-    #[must_use]
     pub fn phase(&self) -> Phase {
         lock(&self.phase).0
     }
 
     /// For how long the present connection has served, if it does.
-    #[must_use]
     pub fn served(&self) -> Option<Duration> {
         let (phase, since) = *lock(&self.phase);
         matches!(phase, Phase::Serving(_)).then(|| since.elapsed())
@@ -97,14 +93,12 @@ impl Status {
     }
 
     /// Bytes of memory that wait to be written on the present connection.
-    #[must_use]
     pub fn queued(&self) -> usize {
         let outbox = lock(&self.outbox).upgrade();
         outbox.map_or(0, |outbox| outbox.queued())
     }
 
     /// How often a connection came to serve after an earlier one was lost.
-    #[must_use]
     pub fn reconnections(&self) -> u64 {
         self.served.load(Ordering::Relaxed).saturating_sub(1)
     }
@@ -115,7 +109,6 @@ impl Status {
     }
 
     /// Updates lost since the start.
-    #[must_use]
     pub fn lost_updates(&self) -> u64 {
         self.lost_updates.load(Ordering::Relaxed)
     }
