@@ -6,10 +6,10 @@ mod stage;
 #[path = "../standin/mod.rs"]
 mod standin;
 
-mod deaf;
 mod leaks;
 mod long_lines;
 mod loops;
 mod signals;
 mod slow;
+mod unread_log;
 mod vanished;
