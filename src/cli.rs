@@ -181,7 +181,6 @@ impl From<lexopt::Error> for StartError {
 }
 
 /// The text of `--help`.
-#[must_use]
 pub fn help() -> String {
     let mut text = String::from(
         "The Remote Adapter of Lightstreamer's Basic Chat Demo.\n\n\
