@@ -24,6 +24,7 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::io;
 use std::net;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -112,9 +113,12 @@ impl<S: Service> ProxyConnection<S> {
             if self.shutdown.is_requested() {
                 return;
             }
-            let served = self.status.served();
+            let served = match self.status.phase() {
+                (Phase::Serving(_), time) => time,
+                _ => Duration::ZERO,
+            };
             self.status.set(Phase::Connecting);
-            if served.is_some_and(|time| time >= SERVED) {
+            if served >= SERVED {
                 self.backoff.reset();
             }
             let wait = match reason.is_lasting() {
@@ -143,8 +147,8 @@ impl<S: Service> ProxyConnection<S> {
 
     /// Logs what happened, unless it was logged a short while ago. When the same failures repeat
     /// after being connected, the steps in between are not worth a line either.
-    fn log_failure(&mut self, reason: &Disconnect, wait: Duration, served: Option<Duration>) {
-        if served.is_some_and(|time| time >= STEADY) {
+    fn log_failure(&mut self, reason: &Disconnect, wait: Duration, served: Duration) {
+        if served >= STEADY {
             self.logged.clear();
         }
         let text = reason.to_string();
@@ -175,7 +179,10 @@ impl<S: Service> ProxyConnection<S> {
         let peer = socket.peer_addr();
         let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
         let transport = self.transport(socket)?;
-        let waker = Arc::new(Waker::new().map_err(no_thread)?);
+        let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
+            doing: "opening it",
+            error,
+        })?);
         let serving = self.shutdown.serving(&waker);
         let agreed = match &transport {
             Transport::Plain(_) => String::new(),
@@ -280,7 +287,7 @@ impl<S: Service> ProxyConnection<S> {
     fn account(&self, reason: Disconnect, ended: Ended, writer_broke: bool) -> Disconnect {
         let count = ended.lost_updates();
         if count > 0 {
-            self.status.add_lost_updates(count);
+            self.status.lost_updates.fetch_add(count, Ordering::Relaxed);
             self.connection.trouble(format_args!(
                 "at least {count} messages that were answered with success are lost"
             ));

@@ -62,6 +62,7 @@ use status::Status;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use tls::{Tls, TlsError};
@@ -257,32 +258,31 @@ impl ProviderServer {
     /// Whether no thread has missed its heartbeat ([`Servers::heartbeat`]).
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.status.is_alive()
+        self.status.reader.is_on_time() && self.status.writer.is_on_time()
     }
 
     /// What the connection is doing.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.status.phase()
+        self.status.phase().0
     }
 
     /// Updates since the start that were accepted and could not be written.
     #[must_use]
     pub fn lost_updates(&self) -> u64 {
-        self.status.lost_updates()
+        self.status.lost_updates.load(Ordering::Relaxed)
     }
 }
 
 /// The connection in a few words, such as `data serving, ARI 1.9.1 (0 reconnections, 0 bytes queued)`.
 impl fmt::Display for ProviderServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (side, phase) = (self.side, self.phase());
+        let reconnections = self.status.served.load(Ordering::Relaxed).saturating_sub(1);
+        let queued = self.status.queued();
         write!(
             f,
-            "{} {} ({} reconnections, {} bytes queued)",
-            self.side,
-            self.status.phase(),
-            self.status.reconnections(),
-            self.status.queued()
+            "{side} {phase} ({reconnections} reconnections, {queued} bytes queued)"
         )
     }
 }
