@@ -2,6 +2,7 @@
 
 use crate::provider::Fields;
 use jiff::{Timestamp, tz::TimeZone};
+use std::time::SystemTime;
 
 /// A moment, as fields of an event.
 #[derive(Debug)]
@@ -58,7 +59,8 @@ impl Clock {
 
 /// Milliseconds since the epoch by the system's clock; 0 when it stands before that.
 pub(super) fn system_time() -> u64 {
-    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
+    let since = SystemTime::UNIX_EPOCH.elapsed();
+    since.map_or(0, |since| since.as_millis() as u64) // 580 million years fit
 }
 
 #[cfg(test)]
