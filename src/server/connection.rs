@@ -18,6 +18,7 @@ use super::tls::{self, Session, Tls};
 use super::transport::Transport;
 use super::waker::{Source, Waker};
 use super::writer::{Ended, Writer};
+use crate::ari::Side;
 use crate::ari::reply;
 use crate::provider::{Connection, UpdateQueue};
 use crossbeam_channel::{RecvTimeoutError, bounded};
@@ -63,10 +64,11 @@ pub(super) struct Config {
 }
 
 /// The connection to one Proxy.
-pub(super) struct ProxyConnection<S> {
+pub(super) struct ProxyConnection {
     config: Config,
     connection: Connection,
-    dispatch: Dispatch<S>,
+    side: Side,
+    dispatch: Dispatch,
     shutdown: Arc<Shutdown>,
     status: Arc<Status>,
     backoff: Backoff,
@@ -74,18 +76,19 @@ pub(super) struct ProxyConnection<S> {
     logged: Vec<(String, Instant)>,
 }
 
-impl<S: Service> ProxyConnection<S> {
+impl ProxyConnection {
     /// One that is yet to [`run`](Self::run).
     pub(super) fn new(
         config: Config,
-        service: S,
+        service: Box<dyn Service>,
         shutdown: Arc<Shutdown>,
         status: Arc<Status>,
-    ) -> ProxyConnection<S> {
+    ) -> ProxyConnection {
         let Config { host, port, .. } = &config;
+        let side = service.side();
         let name = match host.contains(':') {
-            true => format!("{} [{host}]:{port}", S::SIDE),
-            false => format!("{} {host}:{port}", S::SIDE),
+            true => format!("{side} [{host}]:{port}"),
+            false => format!("{side} {host}:{port}"),
         };
         let connection = Connection::new(name);
         let context = Context {
@@ -97,6 +100,7 @@ impl<S: Service> ProxyConnection<S> {
         ProxyConnection {
             connection,
             config,
+            side,
             dispatch: Dispatch::new(service, context),
             shutdown,
             status,
@@ -227,7 +231,7 @@ impl<S: Service> ProxyConnection<S> {
                 waker,
                 init::keepalive_before_init(self.config.keepalive),
             );
-            let name = format!("{}-writer", S::SIDE);
+            let name = format!("{}-writer", self.side);
             let (running, finished) = bounded::<()>(0);
             let writer = thread::Builder::new().name(name).spawn_scoped(scope, || {
                 let _running = running;

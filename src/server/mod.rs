@@ -176,7 +176,7 @@ impl Servers {
         port: u16,
         provider: impl Fn() -> P,
     ) -> Result<MetadataProviderServer, StartError> {
-        self.start(port, MetadataService::new(provider()))
+        self.start(port, Box::new(MetadataService::new(provider())))
     }
 
     /// Starts a data provider: connects to the Proxy Data Adapter on that port as soon as it is
@@ -189,14 +189,11 @@ impl Servers {
         port: u16,
         provider: impl Fn() -> P,
     ) -> Result<DataProviderServer, StartError> {
-        self.start(port, DataService::new(provider(), system_time))
+        self.start(port, Box::new(DataService::new(provider(), system_time)))
     }
 
-    fn start<S: Service + 'static>(
-        &self,
-        port: u16,
-        service: S,
-    ) -> Result<ProviderServer, StartError> {
+    fn start(&self, port: u16, service: Box<dyn Service>) -> Result<ProviderServer, StartError> {
+        let side = service.side();
         let tls = self.tls.clone();
         let tls = tls.map(|settings| Tls::new(settings, &self.host));
         let config = Config {
@@ -210,11 +207,11 @@ impl Servers {
         let shutdown = Arc::clone(&self.shutdown);
         let connection = ProxyConnection::new(config, service, shutdown, Arc::clone(&status));
         thread::Builder::new()
-            .name(S::SIDE.to_string())
+            .name(side.to_string())
             .spawn(|| connection.run())
             .map_err(StartError::Thread)?;
         Ok(ProviderServer {
-            side: S::SIDE,
+            side,
             status,
             shutdown: Arc::clone(&self.shutdown),
         })

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chat_adapter::chat::{ChatData, ChatMetadata, Room};
-use chat_adapter::server::local::{LocalDataProxy, LocalMetadataProxy, LocalProxy};
+use chat_adapter::server::local::LocalProxy;
 
 use super::chat::{Answer, Chat};
 use super::grammar;
@@ -23,8 +23,8 @@ thread_local! {
 /// The library and its twin.
 struct Stage {
     room: Arc<Room>,
-    metadata: LocalMetadataProxy<ChatMetadata>,
-    data: LocalDataProxy<ChatData>,
+    metadata: LocalProxy,
+    data: LocalProxy,
     spoken: Spoken,
     twin: Chat,
     space: usize,
