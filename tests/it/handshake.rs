@@ -111,9 +111,9 @@ fn parameters_written_with_needless_escapes_are_read() {
 }
 
 #[test]
-fn a_malformed_init_is_answered_and_a_proper_one_awaited() {
+fn a_malformed_init_is_answered_and_a_proper_one_is_served() {
     for side in [Side::Metadata, Side::Data] {
-        let (_adapter, server) = backstage(&[]);
+        let (adapter, server) = backstage(&[]);
         let mut link = server.listener(side).accept();
         link.expect_rac();
         let method = side.method();
@@ -122,14 +122,26 @@ fn a_malformed_init_is_answered_and_a_proper_one_awaited() {
             "|S|ARI.version|S|%FF",
             "|S|ARI.version|S",
             "|S|ARI.version|1.9.1",
+            // Not an `S` pair, wherever it stands, and whatever else there is.
             "|B|1|S|1.9.1",
+            "|S|ARI.version|I|191",
+            "|S|ARI.version|S|1.9.1|B|1",
+            "|S|ARI.version|S|1.9.1|S|more|I|7",
+            "|I|7|S|x|S|ARI.version|S|1.9.1",
+            "|V|S|ARI.version|S|1.9.1",
+            "|S|ARI.version|S|1.9.1|V",
         ] {
             link.send_line(format!("1000c|{method}{arguments}"));
             expect_error(&mut link, &format!("1000c|{method}|E"), Encoding::Form);
         }
+        adapter.wait_for_log(&["warn", &format!(" {} ", side.name()), "malformed", method]);
         let init = Init::new(side);
         link.send_line(init.line());
         link.expect(&init.answer_line().expect("not a refusal"));
+        match side {
+            Side::Metadata => exchange(&mut link, &[("2000c|NSC|S|S1", "2000c|NSC|V")]),
+            Side::Data => exchange(&mut link, &[("2000c|USB|S|x", "2000c|USB|V")]),
+        }
     }
 }
 

@@ -173,6 +173,16 @@ fn gui_sets_no_limits() {
 }
 
 #[test]
+fn git_and_gui_of_no_item_are_answered_by_their_name_alone() {
+    answered(&[
+        ("1c|GIT", "1c|GIT"),
+        ("2c|GIT|", "2c|GIT"),
+        ("3c|GUI|S|#", "3c|GUI"),
+        ("4c|GUI|S|user", "4c|GUI"),
+    ]);
+}
+
+#[test]
 fn git_and_gui_of_a_thousand_items() {
     let items = "|S|chat_room".repeat(1000);
     answered(&[

@@ -78,6 +78,20 @@ fn metadata_1_8_2_and_1_8_3_are_agreed_and_form_encoded() {
 }
 
 #[test]
+fn metadata_of_any_other_1_8_is_1_8_3_and_form_encoded() {
+    for version in ["1.8.4", "1.8.20", "1.8.x"] {
+        let init = Init::offering(Side::Metadata, version);
+        let answer = format!("{}|MPI|S|ARI.version|S|1.8.3", init.id);
+        assert_eq!(init.answer_line(), Some(answer));
+        let (_adapter, _server, mut link) = opened(&init);
+        exchange(
+            &mut link,
+            &[("2000c|GIS|S|#|S|a+%C3%A8|S|S1", "2000c|GIS|S|a|S|%C3%A8")],
+        );
+    }
+}
+
+#[test]
 fn metadata_1_9_0_is_agreed_and_smart() {
     let (_adapter, _server, mut link) = opened(&Init::offering(Side::Metadata, "1.9.0"));
     exchange(
@@ -88,7 +102,7 @@ fn metadata_1_9_0_is_agreed_and_smart() {
 
 #[test]
 fn metadata_1_9_1_and_whatever_is_later_or_unknown_are_1_9_1_and_smart() {
-    for version in ["1.9.1", "1.9.2", "1.10.0", "2.0.0", "10", "next"] {
+    for version in ["1.9.1", "1.9.2", "1.10.0", "2.0.0", "1.8", "1.80.1", "next"] {
         let (_adapter, _server, mut link) = opened(&Init::offering(Side::Metadata, version));
         exchange(
             &mut link,
@@ -110,7 +124,9 @@ fn data_without_a_version_is_refused() {
 
 #[test]
 fn data_1_8_x_is_refused() {
-    for version in ["1.8.0", "1.8.1", "1.8.2", "1.8.3"] {
+    for version in [
+        "1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.8.4", "1.8.20", "1.8.x",
+    ] {
         refused(&Init::offering(Side::Data, version), version, &["1.9.1"]);
     }
 }
@@ -122,7 +138,7 @@ fn data_1_9_0_is_refused() {
 
 #[test]
 fn data_1_9_1_and_whatever_is_later_or_unknown_are_1_9_1() {
-    for version in ["1.9.1", "1.9.2", "1.10.0", "2.0.0", "10", "next"] {
+    for version in ["1.9.1", "1.9.2", "1.10.0", "2.0.0", "1.8", "1.80.1", "next"] {
         let (_adapter, _server, mut link) = opened(&Init::offering(Side::Data, version));
         exchange(&mut link, &[("2000c|SUB|S|è", "2000c|SUB|EU|No such item")]);
     }

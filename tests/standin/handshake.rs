@@ -22,6 +22,14 @@ impl Side {
         }
     }
 
+    /// What it is called in the log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Side::Metadata => "metadata",
+            Side::Data => "data",
+        }
+    }
+
     /// The error type with which a Remote Adapter refuses the init.
     pub(crate) fn refusal(self) -> &'static str {
         match self {
@@ -185,8 +193,9 @@ impl Init {
             (Side::Metadata, None) => Answer::Void,
             (Side::Metadata, Some("1.8.0" | "1.8.1")) => Answer::Refused,
             (Side::Metadata, Some(same @ ("1.8.2" | "1.8.3" | "1.9.0"))) => version(same),
-            (Side::Data, None) => Answer::Refused,
-            (Side::Data, Some("1.8.0" | "1.8.1" | "1.8.2" | "1.8.3" | "1.9.0")) => Answer::Refused,
+            (Side::Metadata, Some(other)) if other.starts_with("1.8.") => version("1.8.3"),
+            (Side::Data, None | Some("1.9.0")) => Answer::Refused,
+            (Side::Data, Some(other)) if other.starts_with("1.8.") => Answer::Refused,
             (_, Some(_)) => version("1.9.1"),
         }
     }

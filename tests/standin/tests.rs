@@ -204,10 +204,20 @@ fn the_version_table_is_the_protocols() {
     for version in ["1.8.2", "1.8.3", "1.9.0"] {
         assert_eq!(answer(Side::Metadata, version), agreed(version));
     }
+    for version in ["1.8.4", "1.8.20", "1.8.x"] {
+        assert_eq!(answer(Side::Metadata, version), agreed("1.8.3"));
+        assert_eq!(
+            Init::offering(Side::Metadata, version).encoding(),
+            Encoding::Form
+        );
+        assert_eq!(answer(Side::Data, version), Answer::Refused);
+    }
     for version in ["1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.9.0"] {
         assert_eq!(answer(Side::Data, version), Answer::Refused);
     }
-    for version in ["1.9.1", "1.9.2", "1.10.0", "2.0.0", "later"] {
+    for version in [
+        "1.8", "1.80.1", "1.9.1", "1.9.2", "1.10.0", "2.0.0", "later",
+    ] {
         assert_eq!(answer(Side::Metadata, version), agreed("1.9.1"));
         assert_eq!(answer(Side::Data, version), agreed("1.9.1"));
     }
