@@ -1,7 +1,11 @@
 //! A Proxy that stops reading for a while. What it must not do to the rest of the adapter.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
+use std::thread;
+
 use crate::stage::{AGENT, IP, SESSION, command, exchange};
-use crate::standin::{Server, Session};
+use crate::standin::{DEADLINE, DataProxy, Event, Reply, Server, Session};
 
 #[test]
 fn while_the_data_proxy_does_not_read_metadata_is_served_and_nothing_accepted_is_lost() {
@@ -68,4 +72,80 @@ fn a_proxy_that_reads_byte_by_byte_misses_nothing() {
     for id in ids {
         metadata.expect_void(&id);
     }
+}
+
+/// Far more updates than can have been queued before a request.
+const TOO_MANY: usize = 8192;
+
+/// Sends a request and reads up to its reply, slowly: after each piece that is read, a message must
+/// have been refused, for which room was made and is taken again. Counts the updates.
+#[track_caller]
+fn ask_slowly(
+    data: &mut DataProxy,
+    (method, item): (&str, &str),
+    refusals: &Receiver<()>,
+    updates: &mut usize,
+) -> Reply {
+    const PIECE: usize = 16;
+    let id = data.send(method, item);
+    let before = *updates;
+    loop {
+        match data.next_event() {
+            Event::Update(_) => *updates += 1,
+            Event::Reply(reply) if reply.id == id => return reply,
+            other => data.link.fail(&format!("{method} was answered {other:?}")),
+        }
+        assert!(*updates < before + TOO_MANY, "{method} is not answered");
+        if updates.is_multiple_of(PIECE) {
+            refusals.recv_timeout(DEADLINE).expect("a refusal");
+        }
+    }
+}
+
+#[test]
+fn a_data_proxy_that_reads_slowly_gets_its_answers_while_messages_flood_in() {
+    let server = Server::start();
+    let _adapter = command().args(server.arguments()).start();
+    let (mut metadata, mut data) = server.meet();
+    metadata.open(&Session::new(SESSION, IP, AGENT));
+    data.subscribe("chat_room");
+    let (accepted, is_closed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (accepted, is_closed) = (&accepted, &is_closed);
+    let mut updates = 0;
+    thread::scope(|scope| {
+        // Without room of its own: what passes is a refusal that came while somebody awaited one.
+        let (refused, refusals) = sync_channel(0);
+        let flood = scope.spawn(move || {
+            let filler = "x".repeat(16 << 10);
+            let mut refused_at_last = 0;
+            while refused_at_last < 100 {
+                let is_closed = is_closed.load(Ordering::SeqCst);
+                match metadata.say(SESSION, &filler) {
+                    Ok(()) => {
+                        assert!(!is_closed, "accepted after the reply to USB");
+                        accepted.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind, "EN");
+                        if is_closed {
+                            refused_at_last += 1;
+                        } else if refused.try_send(()) == Err(TrySendError::Disconnected(())) {
+                            return; // the test has failed
+                        }
+                    }
+                }
+            }
+        });
+        refusals.recv_timeout(DEADLINE).expect("the queue is full");
+        let before = accepted.load(Ordering::SeqCst);
+        let reply = ask_slowly(&mut data, ("SUB", "other"), &refusals, &mut updates);
+        assert_eq!(reply.result, "EU|No such item");
+        assert!(updates >= before, "{updates} of {before} before the answer");
+        let reply = ask_slowly(&mut data, ("USB", "chat_room"), &refusals, &mut updates);
+        assert!(reply.is_void(), "{reply:?}");
+        is_closed.store(true, Ordering::SeqCst);
+        flood.join().expect("every message answered");
+    });
+    assert_eq!(updates, accepted.load(Ordering::SeqCst));
+    data.expect_silence();
 }

@@ -257,9 +257,7 @@ impl DataProxy {
                     item: of,
                     subscription,
                 } if of == item && subscription == id && !ended => ended = true,
-                Event::Update(update) if update.subscription != id => {
-                    self.updates.push_back(update);
-                }
+                Event::Update(update) if update.item != item => self.updates.push_back(update),
                 Event::Update(update) if ended => self.updates.push_back(update),
                 Event::Reply(reply)
                     if reply.id == id && reply.method == "SUB" && reply.is_void() && ended =>
