@@ -1,6 +1,7 @@
 //! Lines of any length, over a real socket.
 
-use crate::stage::{SESSION, Stage};
+use crate::stage::{SESSION, Stage, backstage};
+use crate::standin::{Init, Side};
 
 const LIMIT: usize = 4 << 20;
 
@@ -63,4 +64,55 @@ fn a_line_without_end_costs_no_more_memory_than_the_longest() {
     assert_eq!(stage.data.chat().message, "short");
     // Debug builds and their allocator included: far less than what was sent.
     assert!(stage.adapter.peak_resident_kib() < 32 << 10);
+}
+
+/// That line, made longer than any may be by a last parameter.
+fn too_long(line: &str) -> String {
+    format!("{line}|S|more|S|{}", "x".repeat(LIMIT))
+}
+
+#[test]
+fn a_close_that_is_too_long_is_a_close() {
+    for side in [Side::Metadata, Side::Data] {
+        for is_opened in [false, true] {
+            let (adapter, server) = backstage(&[]);
+            let mut link = server.listener(side).accept();
+            match is_opened {
+                true => drop(link.handshake(&Init::new(side))),
+                false => drop(link.expect_rac()),
+            }
+            link.send_line(too_long("0|CLOSE|S|reason|S|going+down"));
+            link.expect_closed();
+            adapter.wait_for_log(&[&format!(" {} ", side.name()), "going down"]);
+        }
+    }
+}
+
+#[test]
+fn a_second_init_that_is_too_long_ends_the_connection() {
+    for side in [Side::Metadata, Side::Data] {
+        let (adapter, server) = backstage(&[]);
+        let mut link = server.listener(side).accept();
+        let init = Init::new(side);
+        link.handshake(&init);
+        link.send_line(too_long(&init.line()));
+        link.expect_closed();
+        adapter.wait_for_log(&[&format!(" {} ", side.name()), "second init"]);
+        server.listener(side).accept().handshake(&init);
+    }
+}
+
+#[test]
+fn a_first_init_that_is_too_long_is_malformed_and_another_may_follow() {
+    for side in [Side::Metadata, Side::Data] {
+        let (_adapter, server) = backstage(&[]);
+        let mut link = server.listener(side).accept();
+        link.expect_rac();
+        let init = Init::new(side);
+        link.send_line(too_long(&init.line()));
+        let head = format!("{}|{}|E|", init.id, side.method());
+        link.expect_matching("an error", |line| line.starts_with(&head));
+        link.send_line(init.line());
+        link.expect(&init.answer_line().expect("not a refusal"));
+    }
 }

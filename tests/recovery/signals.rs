@@ -1,8 +1,9 @@
 //! Signals: ending in order, ending at once, telling the state, not ending.
 
+use crate::files::Files;
 use crate::slow;
-use crate::stage::{AGENT, IP, SESSION, Stage, backstage};
-use crate::standin::{End, Session};
+use crate::stage::{AGENT, IP, SESSION, Stage, backstage, command};
+use crate::standin::{End, Server, Session, Side};
 use std::io::{Read, Write};
 
 #[test]
@@ -94,6 +95,30 @@ fn what_a_proxy_did_not_take_by_the_end_is_counted() {
 fn it_is_counted_though_the_proxy_that_takes_nothing_says_something() {
     // Its reply would find the queue full, so that the reader waits for room.
     losses_are_counted(Some("2c|SUB|S|else"));
+}
+
+#[test]
+fn it_ends_though_a_metadata_proxy_asks_on_and_never_reads() {
+    let Stage {
+        adapter, metadata, ..
+    } = Stage::new();
+    let (mut asking, _unread) = metadata.link.split();
+    std::thread::scope(|scope| {
+        // Its replies are more than fits between the two, and then the adapter reads no more.
+        let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(1000);
+        scope.spawn(move || while asking.try_send(question.as_bytes()).is_ok() {});
+        for nth in 1.. {
+            adapter.signal("USR1");
+            let line = adapter.wait_for_log_nth(&["relayed"], nth);
+            let (queued, _) = line.split_once(" bytes queued").expect("the state");
+            let (_, queued) = queued.rsplit_once(' ').expect("the state");
+            if queued.parse::<usize>().expect("a number") > 1 << 20 {
+                break;
+            }
+        }
+        adapter.signal("TERM");
+        assert_eq!(adapter.wait().code(), 0);
+    });
 }
 
 #[test]
@@ -222,6 +247,43 @@ fn hangup_and_broken_pipe_do_not_end_it() {
     stage.metadata.say(SESSION, "still here").unwrap();
     assert_eq!(stage.data.chat().message, "still here");
     assert!(stage.adapter.is_running());
+}
+
+#[test]
+fn a_close_is_judged_by_the_credentials_that_its_own_connection_has_sent() {
+    let files = Files::new();
+    let set = |user: &str, password: &str| {
+        files.write("chat-adapter.user", user);
+        files.write("chat-adapter.password", password);
+    };
+    set("olga", "open-sesame");
+    let server = Server::start();
+    let adapter = command()
+        .args(server.arguments())
+        .env("CREDENTIALS_DIRECTORY", files.directory())
+        .start();
+    let links = [Side::Metadata, Side::Data].map(|side| {
+        let mut link = server.listener(side).accept();
+        let sent = Some(("olga".to_owned(), "open-sesame".to_owned()));
+        assert_eq!(link.expect_rac().credentials, sent);
+        (side.name(), link)
+    });
+    set("nina", "shut-barley");
+    adapter.signal("HUP");
+    adapter.wait_for_log(&["reloaded"]);
+    for (name, mut link) in links {
+        link.send_line("0|CLOSE|S|reason|S|open-sesame+is+wrong");
+        link.expect_closed();
+        adapter.wait_for_log(&[
+            "warn",
+            &format!(" {name} "),
+            "\"olga\"",
+            "(a reason that quotes the password)",
+        ]);
+    }
+    let log = adapter.log();
+    assert!(!log.contains("open-sesame"), "{log}");
+    assert!(!log.contains("nina"), "{log}");
 }
 
 #[test]
