@@ -36,7 +36,7 @@ pub(crate) fn malformed(random: &mut Random, method: &str) -> Vec<u8> {
     let common: [&[u8]; 5] = [b"|S|%", b"|S|%zz|S|#", b"|I|3", b"|S", b"|S|\xff\xfe"];
     match method {
         "NUM" if random.chance(40) => b"|S|#|S|S1|S|CHAT%7C\xff".to_vec(),
-        "GIT" | "GIS" | "SUB" | "USB" if random.chance(20) => Vec::new(),
+        "GIS" | "SUB" | "USB" if random.chance(20) => Vec::new(),
         "MDA" | "MSA" | "MDC" => b"|S|%".to_vec(),
         _ => random.pick(&common).to_vec(),
     }

@@ -43,7 +43,7 @@ pub(super) const ACTS: [(usize, Act); 13] = [
 ];
 
 /// Requests whose answers never change, with arguments that are the same in both encodings.
-const QUESTIONS: [(&str, &str, &str); 11] = [
+const QUESTIONS: [(&str, &str, &str); 13] = [
     ("NUS", "|S|#|S|secret|S|host|S|x", "D|0.0|B|0"),
     ("NUA", "|S|ann|S|#|S|cn", "D|0.0|B|0"),
     ("GIS", "|S|#|S|chat_room|S|S1", "S|chat_room"),
@@ -54,6 +54,8 @@ const QUESTIONS: [(&str, &str, &str); 11] = [
     ),
     ("GIT", "|S|chat_room|S|x", "I|30|D|0.0|M|D|I|0|D|0.0|M|RMDC"),
     ("GUI", "|S|#|S|chat_room", "I|0|D|0.0|M|D"),
+    ("GIT", "", ""),
+    ("GUI", "|S|#", ""),
     ("NNT", "|S|#|S|S1|I|1|M|D", "V"),
     ("NTC", "|S|S1|I|1", "V"),
     ("MDA", "|S|#|P|A|S|x", "V"),
