@@ -176,13 +176,13 @@ fn what_the_sender_escaped_oddly_is_written_properly() {
     ];
     for (sent, wanted) in tokens {
         exchange(
-            &mut stage.metadata.link,
+            &mut stage.metadata.connection,
             &[(
                 &format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7C{sent}"),
                 "2000c|NUM|V",
             )],
         );
-        let line = stage.data.link.expect_line();
+        let line = stage.data.connection.expect_line();
         let (_, rest) = line.split_once("|S|message|S|").expect("a message");
         let (token, _) = rest.split_once("|S|timestamp|S|").expect("a timestamp");
         assert_eq!(token, wanted, "sent as {sent:?}");
@@ -195,7 +195,7 @@ fn the_prefix_may_be_escaped_oddly_too() {
     let mut stage = Stage::in_room();
     for token in ["CHAT%7chi", "%43HAT%7Chi", "%43%48%41%54%7C%68%69"] {
         exchange(
-            &mut stage.metadata.link,
+            &mut stage.metadata.connection,
             &[(
                 &format!("2000c|NUM|S|#|S|{SESSION}|S|{token}"),
                 "2000c|NUM|V",
@@ -218,7 +218,7 @@ fn labels_escaped_oddly_are_written_properly() {
         ("x%7cy", "x%7Cy"),
     ] {
         exchange(
-            &mut stage.metadata.link,
+            &mut stage.metadata.connection,
             &[
                 (
                     &format!("1c|NNS|S|#|S|S1|S|REMOTE_IP|S|{sent}|S|USER_AGENT|S|{sent}"),
@@ -227,7 +227,7 @@ fn labels_escaped_oddly_are_written_properly() {
                 ("2c|NUM|S|#|S|S1|S|CHAT%7Chi", "2c|NUM|V"),
             ],
         );
-        let line = stage.data.link.expect_line();
+        let line = stage.data.connection.expect_line();
         let labels = format!("|S|IP|S|{wanted}|S|nick|S|{wanted}|S|message|S|hi|");
         assert!(line.contains(&labels), "{line}");
     }

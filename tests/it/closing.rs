@@ -6,9 +6,9 @@ use crate::standin::{Connection, Encoding, Init, Side};
 /// After a protocol error: the connection ends, with no other word than an error for the request
 /// that was one.
 #[track_caller]
-fn expect_end(link: &mut Connection, id: &str, method: &str) {
+fn expect_end(connection: &mut Connection, id: &str, method: &str) {
     let head = format!("{id}|{method}|E");
-    for line in link.expect_last_lines() {
+    for line in connection.expect_last_lines() {
         assert!(line.starts_with(&head), "not an error for {id}: {line:?}");
     }
 }
@@ -17,10 +17,10 @@ fn expect_end(link: &mut Connection, id: &str, method: &str) {
 fn close_before_the_init_ends_the_connection_without_a_reply_and_says_why() {
     for side in [Side::Metadata, Side::Data] {
         let (adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
-        link.expect_rac();
-        link.send_line("0|CLOSE|S|reason|S|wrong+credentials");
-        link.expect_closed();
+        let mut connection = server.listener(side).accept();
+        connection.expect_rac();
+        connection.send_line("0|CLOSE|S|reason|S|wrong+credentials");
+        connection.expect_closed();
         adapter.wait_for_log(&["wrong credentials"]);
     }
 }
@@ -29,10 +29,10 @@ fn close_before_the_init_ends_the_connection_without_a_reply_and_says_why() {
 fn close_after_the_init_ends_the_connection_and_the_adapter_comes_back() {
     for side in [Side::Metadata, Side::Data] {
         let (adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
-        link.handshake(&Init::new(side));
-        link.send_line("0|CLOSE|S|reason|S|going+down");
-        link.expect_closed();
+        let mut connection = server.listener(side).accept();
+        connection.handshake(&Init::new(side));
+        connection.send_line("0|CLOSE|S|reason|S|going+down");
+        connection.expect_closed();
         adapter.wait_for_log(&["going down"]);
         server.listener(side).accept().handshake(&Init::new(side));
     }
@@ -41,9 +41,9 @@ fn close_after_the_init_ends_the_connection_and_the_adapter_comes_back() {
 #[test]
 fn the_reason_is_form_encoded_even_on_1_9_1() {
     let stage = Stage::new();
-    let mut link = stage.metadata.link;
-    link.send_line("0|CLOSE|S|reason|S|caff%C3%A8%7Cnero+e+%2B");
-    link.expect_closed();
+    let mut connection = stage.metadata.connection;
+    connection.send_line("0|CLOSE|S|reason|S|caff%C3%A8%7Cnero+e+%2B");
+    connection.expect_closed();
     stage.adapter.wait_for_log(&["caffè|nero e +"]);
 }
 
@@ -62,11 +62,11 @@ fn close_works_whatever_its_arguments() {
         "|B|1|nonsense",
     ] {
         let (_adapter, server) = backstage(&[]);
-        let mut link = server.metadata.accept();
-        link.handshake(&Init::new(Side::Metadata));
-        link.send_line(format!("0|CLOSE{arguments}"));
-        link.expect_closed();
-        link.close();
+        let mut connection = server.metadata.accept();
+        connection.handshake(&Init::new(Side::Metadata));
+        connection.send_line(format!("0|CLOSE{arguments}"));
+        connection.expect_closed();
+        connection.close();
         server
             .metadata
             .accept()
@@ -77,8 +77,8 @@ fn close_works_whatever_its_arguments() {
 #[test]
 fn close_on_one_connection_leaves_the_other() {
     let mut stage = Stage::in_room();
-    stage.metadata.link.send_line("0|CLOSE");
-    stage.metadata.link.expect_closed();
+    stage.metadata.connection.send_line("0|CLOSE");
+    stage.metadata.connection.expect_closed();
     stage.data.expect_silence();
     let mut metadata = stage.server.meet_metadata(&Init::new(Side::Metadata));
     // The same Proxy instance, so its sessions are known, and the subscription was never touched.
@@ -98,10 +98,10 @@ fn a_request_before_the_init_ends_the_connection() {
     ];
     for (side, method, arguments) in requests {
         let (_adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
-        link.expect_rac();
-        link.send_line(format!("2000c|{method}{arguments}"));
-        expect_end(&mut link, "2000c", method);
+        let mut connection = server.listener(side).accept();
+        connection.expect_rac();
+        connection.send_line(format!("2000c|{method}{arguments}"));
+        expect_end(&mut connection, "2000c", method);
         server.listener(side).accept().handshake(&Init::new(side));
     }
 }
@@ -110,11 +110,11 @@ fn a_request_before_the_init_ends_the_connection() {
 fn a_second_init_ends_the_connection() {
     for side in [Side::Metadata, Side::Data] {
         let (_adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
+        let mut connection = server.listener(side).accept();
         let init = Init::new(side);
-        link.handshake(&init);
-        link.send_line(init.line());
-        expect_end(&mut link, &init.id, side.method());
+        connection.handshake(&init);
+        connection.send_line(init.line());
+        expect_end(&mut connection, &init.id, side.method());
         server.listener(side).accept().handshake(&init);
     }
 }
@@ -123,11 +123,11 @@ fn a_second_init_ends_the_connection() {
 fn a_second_init_breaks_the_rules_though_it_is_the_other_sides() {
     for (side, line) in [(Side::Metadata, "1c|DPI"), (Side::Data, "1c|MPI")] {
         let (adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
+        let mut connection = server.listener(side).accept();
         let init = Init::new(side);
-        link.handshake(&init);
-        link.send_line(line);
-        link.expect_closed();
+        connection.handshake(&init);
+        connection.send_line(line);
+        connection.expect_closed();
         adapter.wait_for_log(&["protocol error", "second init"]);
         server.listener(side).accept().handshake(&init);
     }
@@ -138,23 +138,27 @@ fn what_was_asked_before_the_second_init_is_answered() {
     let mut stage = Stage::new();
     let init = Init::new(Side::Metadata);
     exchange(
-        &mut stage.metadata.link,
+        &mut stage.metadata.connection,
         &[("2000c|NSC|S|S1", "2000c|NSC|V")],
     );
-    stage.metadata.link.send_line(init.line());
-    expect_end(&mut stage.metadata.link, &init.id, "MPI");
+    stage.metadata.connection.send_line(init.line());
+    expect_end(&mut stage.metadata.connection, &init.id, "MPI");
     stage.data.expect_silence();
 }
 
 #[test]
 fn an_init_of_the_data_side_on_the_metadata_port_is_refused() {
     let (adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Data);
-    link.send_line(init.line());
-    expect_error(&mut link, &format!("{}|DPI|ED", init.id), Encoding::Form);
-    link.expect_closed();
+    connection.send_line(init.line());
+    expect_error(
+        &mut connection,
+        &format!("{}|DPI|ED", init.id),
+        Encoding::Form,
+    );
+    connection.expect_closed();
     adapter.wait_for_log(&["metadata", &server.metadata.port().to_string(), "refused"]);
     // The other one is opened and served.
     let mut data = server.meet_data(&init);
@@ -164,12 +168,19 @@ fn an_init_of_the_data_side_on_the_metadata_port_is_refused() {
 #[test]
 fn an_init_of_the_metadata_side_on_the_data_port_is_refused() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.data.accept();
-    link.expect_rac();
+    let mut connection = server.data.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Metadata);
-    link.send_line(init.line());
-    expect_error(&mut link, &format!("{}|MPI|EM", init.id), Encoding::Form);
-    link.expect_closed();
+    connection.send_line(init.line());
+    expect_error(
+        &mut connection,
+        &format!("{}|MPI|EM", init.id),
+        Encoding::Form,
+    );
+    connection.expect_closed();
     let mut metadata = server.meet_metadata(&init);
-    exchange(&mut metadata.link, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
+    exchange(
+        &mut metadata.connection,
+        &[("2000c|NSC|S|S1", "2000c|NSC|V")],
+    );
 }

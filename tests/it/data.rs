@@ -14,15 +14,15 @@ fn the_example_of_the_protocol_page() {
     let mut stage = Stage::new();
     stage
         .data
-        .link
+        .connection
         .send_line("10000010c3e4d0462|SUB|S|chat_room");
-    let line = stage.data.link.expect_line();
+    let line = stage.data.connection.expect_line();
     let (millis, rest) = line.split_once('|').expect("a notification");
     assert!(millis.bytes().all(|byte| byte.is_ascii_digit()), "{line}");
     assert_eq!(rest, "EOS|S|chat_room|S|10000010c3e4d0462");
-    stage.data.link.expect("10000010c3e4d0462|SUB|V");
+    stage.data.connection.expect("10000010c3e4d0462|SUB|V");
     exchange(
-        &mut stage.data.link,
+        &mut stage.data.connection,
         &[(
             "20000010c3e4d0462|USB|S|chat_room",
             "20000010c3e4d0462|USB|V",
@@ -47,7 +47,7 @@ fn other_items_do_not_exist() {
         "è",
     ] {
         exchange(
-            &mut stage.data.link,
+            &mut stage.data.connection,
             &[(&format!("2000c|SUB|S|{item}"), "2000c|SUB|EU|No such item")],
         );
     }
@@ -58,7 +58,7 @@ fn a_refused_subscription_opens_nothing() {
     let mut stage = Stage::in_room();
     stage.data.unsubscribe("chat_room");
     exchange(
-        &mut stage.data.link,
+        &mut stage.data.connection,
         &[("2000c|SUB|S|other", "2000c|SUB|EU|No such item")],
     );
     stage
@@ -71,10 +71,10 @@ fn a_refused_subscription_opens_nothing() {
 fn the_item_is_the_item_however_it_is_escaped() {
     let mut stage = Stage::in_room();
     stage.data.unsubscribe("chat_room");
-    let link = &mut stage.data.link;
-    link.send_line("2000c|SUB|S|%63hat%5froom");
-    link.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|2000c"));
-    link.expect("2000c|SUB|V");
+    let connection = &mut stage.data.connection;
+    connection.send_line("2000c|SUB|S|%63hat%5froom");
+    connection.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|2000c"));
+    connection.expect("2000c|SUB|V");
     stage.metadata.say(SESSION, "hi").expect("V");
     assert_eq!(stage.data.update().subscription, "2000c");
 }
@@ -88,9 +88,9 @@ fn usb_of_what_is_not_subscribed_succeeds_and_changes_nothing() {
         ("3c|USB|S|#", "3c|USB|V"),
         ("4c|USB|S|$", "4c|USB|V"),
     ];
-    exchange(&mut stage.data.link, &unsubscriptions);
+    exchange(&mut stage.data.connection, &unsubscriptions);
     let subscription = stage.open_room();
-    exchange(&mut stage.data.link, &unsubscriptions[1..]);
+    exchange(&mut stage.data.connection, &unsubscriptions[1..]);
     stage.metadata.say(SESSION, "still here").expect("V");
     assert_eq!(stage.data.update().subscription, subscription);
 }
@@ -138,19 +138,19 @@ fn the_room_is_open_as_soon_as_the_reply_is_there() {
 fn sub_usb_sub_in_one_write_take_effect_in_this_order() {
     let mut stage = Stage::in_room();
     stage.data.unsubscribe("chat_room");
-    let link = &mut stage.data.link;
-    link.send_lines([
+    let connection = &mut stage.data.connection;
+    connection.send_lines([
         "1c|SUB|S|chat_room",
         "2c|USB|S|chat_room",
         "3c|SUB|S|chat_room",
         "4c|SUB|S|other",
     ]);
-    link.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|1c"));
-    link.expect("1c|SUB|V");
-    link.expect("2c|USB|V");
-    link.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|3c"));
-    link.expect("3c|SUB|V");
-    link.expect("4c|SUB|EU|No such item");
+    connection.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|1c"));
+    connection.expect("1c|SUB|V");
+    connection.expect("2c|USB|V");
+    connection.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|3c"));
+    connection.expect("3c|SUB|V");
+    connection.expect("4c|SUB|EU|No such item");
     stage.metadata.say(SESSION, "hi").expect("V");
     assert_eq!(stage.data.update().subscription, "3c");
 }
@@ -166,10 +166,10 @@ fn a_thousand_requests_in_one_write_are_all_answered() {
             ]
         })
         .collect();
-    stage.data.link.send_lines(&lines);
+    stage.data.connection.send_lines(&lines);
     let mut got: Vec<String> = lines
         .iter()
-        .map(|_| stage.data.link.expect_line())
+        .map(|_| stage.data.connection.expect_line())
         .collect();
     let mut wanted: Vec<String> = (0..500)
         .flat_map(|n| [format!("{n}s|SUB|EU|No such item"), format!("{n}u|USB|V")])

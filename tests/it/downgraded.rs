@@ -14,7 +14,7 @@ fn texts_and_labels_are_written_anew() {
         assert_eq!(stage.metadata.encoding, Encoding::Form);
         let subscription = stage.data.subscribe("chat_room");
         exchange(
-            &mut stage.metadata.link,
+            &mut stage.metadata.connection,
             &[
                 (
                     "1c|NNS|S|#|S|S1|S|REMOTE_IP|S|2001%3Adb8%3A%3A7|S|USER_AGENT|S|\
@@ -27,7 +27,7 @@ fn texts_and_labels_are_written_anew() {
                 ),
             ],
         );
-        let line = stage.data.link.expect_line();
+        let line = stage.data.connection.expect_line();
         let wanted = format!(
             "|UD3|S|chat_room|S|{subscription}|B|0|S|IP|S|2001:db8::7|S|nick|S|\
              Mozilla/5.0 (X11; è)|S|message|S|50%25 %2B a%7Cb è 😀%0D%0A|S|timestamp|S|"
@@ -93,7 +93,7 @@ fn what_old_senders_leave_unescaped_is_read() {
         ("è", "è"),
     ] {
         exchange(
-            &mut stage.metadata.link,
+            &mut stage.metadata.connection,
             &[(
                 &format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7C{sent}"),
                 "2000c|NUM|V",
@@ -108,21 +108,21 @@ fn errors_are_form_encoded() {
     for version in VERSIONS {
         let mut stage = Stage::speaking(version);
         exchange(
-            &mut stage.metadata.link,
+            &mut stage.metadata.connection,
             &[(
                 "2000c|NUM|S|#|S|S1|S|CHAT%7Chi",
                 "2000c|NUM|EN|Session+lost%21+Please+reload+the+browser+page%28s%29.",
             )],
         );
-        let link = &mut stage.metadata.link;
+        let connection = &mut stage.metadata.connection;
         for (request, head) in [
             ("2000c|NUM|S|#|S|S1|S|#", "2000c|NUM|EN"),
             ("2000c|NUM|S|#|S|S1|S|hi", "2000c|NUM|EN"),
             ("2000c|GIS|S|#|S|+|S|S1", "2000c|GIS|EI"),
             ("2000c|GSC|S|#|S|g|S|#|S|S1", "2000c|GSC|ES"),
         ] {
-            link.send_line(request);
-            expect_error(link, head, Encoding::Form);
+            connection.send_line(request);
+            expect_error(connection, head, Encoding::Form);
         }
     }
 }
@@ -131,7 +131,7 @@ fn errors_are_form_encoded() {
 fn every_method_is_answered() {
     for version in VERSIONS {
         exchange(
-            &mut Stage::speaking(version).metadata.link,
+            &mut Stage::speaking(version).metadata.connection,
             &[
                 (
                     "1c|NUS|S|u+1|S|p%7C|S|host|S|localhost%3A8080",
@@ -168,8 +168,8 @@ fn a_session_known_by_one_encoding_is_known_by_the_other() {
     let mut stage = Stage::speaking(Some("1.8.3"));
     stage.data.subscribe("chat_room");
     stage.metadata.open(&Session::new("S è|1", "::1", "x y"));
-    stage.metadata.link.send_line("0|CLOSE");
-    stage.metadata.link.expect_closed();
+    stage.metadata.connection.send_line("0|CLOSE");
+    stage.metadata.connection.expect_closed();
     // The same Proxy comes back, and speaks 1.9.1 now.
     let init = Init::new(Side::Metadata);
     let mut metadata = stage.server.meet_metadata(&init);
@@ -184,7 +184,7 @@ fn metadata_1_9_0_is_smart_beside_data_1_9_1() {
     let mut stage = Stage::speaking(Some("1.9.0"));
     stage.open_room();
     exchange(
-        &mut stage.metadata.link,
+        &mut stage.metadata.connection,
         &[(
             &format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7Ca%7Cb %2B è "),
             "2000c|NUM|V",

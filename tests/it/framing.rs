@@ -9,27 +9,27 @@ use crate::standin::{Init, Session, Side};
 #[test]
 fn lines_may_end_in_lf_or_in_cr_lf() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Metadata);
-    link.send(format!(
+    connection.send(format!(
         "{}\n2000c|NSC|S|S1\n3000c|NSC|S|S1\r\n4000c|NSC|S|S1\n",
         init.line()
     ));
-    link.expect(&init.answer_line().expect("not a refusal"));
+    connection.expect(&init.answer_line().expect("not a refusal"));
     for id in ["2000c", "3000c", "4000c"] {
-        link.expect(&format!("{id}|NSC|V"));
+        connection.expect(&format!("{id}|NSC|V"));
     }
 }
 
 #[test]
 fn a_line_feed_is_no_part_of_the_last_argument() {
     let mut stage = Stage::new();
-    let link = &mut stage.metadata.link;
-    link.send("2000c|GIS|S|#|S|one\r|S|S1\r\n3000c|GSC|S|#|S|g|S|two|S|S1\n");
+    let connection = &mut stage.metadata.connection;
+    connection.send("2000c|GIS|S|#|S|one\r|S|S1\r\n3000c|GSC|S|#|S|g|S|two|S|S1\n");
     // A carriage return that ends no line is a character like any other.
-    link.expect("2000c|GIS|S|one%0D");
-    link.expect("3000c|GSC|S|two");
+    connection.expect("2000c|GIS|S|one%0D");
+    connection.expect("3000c|GSC|S|two");
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn lines_cut_in_awkward_places() {
         &[],
     ];
     for positions in cuts {
-        stage.metadata.link.send_cut(&line, positions);
-        stage.metadata.link.expect("2000c|NUM|V");
+        stage.metadata.connection.send_cut(&line, positions);
+        stage.metadata.connection.expect("2000c|NUM|V");
         assert_eq!(stage.data.chat().message, "è%");
     }
 }
@@ -83,12 +83,12 @@ fn lines_cut_in_awkward_places() {
 #[test]
 fn a_read_that_ends_within_a_line_serves_the_lines_before_it() {
     let mut stage = Stage::new();
-    let link = &mut stage.metadata.link;
-    link.send("2000c|NSC|S|S1\r\n3000c|NSC|S|S2\r\n4000c|NS");
-    link.expect("2000c|NSC|V");
-    link.expect("3000c|NSC|V");
-    link.send("C|S|S3\r\n");
-    link.expect("4000c|NSC|V");
+    let connection = &mut stage.metadata.connection;
+    connection.send("2000c|NSC|S|S1\r\n3000c|NSC|S|S2\r\n4000c|NS");
+    connection.expect("2000c|NSC|V");
+    connection.expect("3000c|NSC|V");
+    connection.send("C|S|S3\r\n");
+    connection.expect("4000c|NSC|V");
 }
 
 #[test]
@@ -108,9 +108,9 @@ fn two_thousand_requests_in_one_write_get_two_thousand_answers() {
         })
         .collect();
     let requests: Vec<&str> = script.iter().map(|(request, _)| request.as_str()).collect();
-    stage.metadata.link.send_lines(requests);
+    stage.metadata.connection.send_lines(requests);
     let mut got: Vec<String> = (0..2000)
-        .map(|_| stage.metadata.link.expect_line())
+        .map(|_| stage.metadata.connection.expect_line())
         .collect();
     // Replies may come in any order.
     let mut wanted: Vec<&str> = script.iter().map(|(_, answer)| answer.as_str()).collect();
@@ -141,7 +141,7 @@ fn two_thousand_messages_in_one_write_all_arrive_in_order() {
         }
         data.expect_silence();
     });
-    metadata.link.send_lines(lines);
+    metadata.connection.send_lines(lines);
     for id in ids {
         metadata.expect_void(&id);
     }
@@ -153,11 +153,11 @@ fn two_thousand_messages_in_one_write_all_arrive_in_order() {
 fn a_byte_order_mark_may_open_the_stream() {
     for side in [Side::Metadata, Side::Data] {
         let (_adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
-        link.expect_rac();
+        let mut connection = server.listener(side).accept();
+        connection.expect_rac();
         let init = Init::new(side);
-        link.send(format!("\u{feff}{}\r\n", init.line()));
-        link.expect(&init.answer_line().expect("not a refusal"));
+        connection.send(format!("\u{feff}{}\r\n", init.line()));
+        connection.expect(&init.answer_line().expect("not a refusal"));
     }
 }
 
@@ -165,38 +165,38 @@ fn a_byte_order_mark_may_open_the_stream() {
 fn a_byte_order_mark_may_come_in_pieces_before_anything_else() {
     for cuts in [&[1][..], &[1, 2, 3], &[3]] {
         let (_adapter, server) = backstage(&[]);
-        let mut link = server.metadata.accept();
-        link.send_cut("\u{feff}", &[1, 2]);
-        link.expect_rac();
+        let mut connection = server.metadata.accept();
+        connection.send_cut("\u{feff}", &[1, 2]);
+        connection.expect_rac();
         let init = Init::new(Side::Metadata);
-        link.send_cut(format!("{}\n", init.line()), cuts);
-        link.expect(&init.answer_line().expect("not a refusal"));
+        connection.send_cut(format!("{}\n", init.line()), cuts);
+        connection.expect(&init.answer_line().expect("not a refusal"));
     }
 }
 
 #[test]
 fn blank_lines_are_skipped() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Metadata);
-    link.send(format!(
+    connection.send(format!(
         "\r\n\n\r\n{}\r\n\r\n\n\n2000c|NSC|S|S1\n\r\n",
         init.line()
     ));
-    link.expect(&init.answer_line().expect("not a refusal"));
-    link.expect("2000c|NSC|V");
-    exchange(&mut link, &[("3000c|NSC|S|S1", "3000c|NSC|V")]);
+    connection.expect(&init.answer_line().expect("not a refusal"));
+    connection.expect("2000c|NSC|V");
+    exchange(&mut connection, &[("3000c|NSC|S|S1", "3000c|NSC|V")]);
 }
 
 #[test]
 fn a_blank_line_right_after_the_byte_order_mark() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.data.accept();
-    link.expect_rac();
+    let mut connection = server.data.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Data);
-    link.send(format!("\u{feff}\r\n{}\r\n", init.line()));
-    link.expect(&init.answer_line().expect("not a refusal"));
+    connection.send(format!("\u{feff}\r\n{}\r\n", init.line()));
+    connection.expect(&init.answer_line().expect("not a refusal"));
 }
 
 #[test]
@@ -225,13 +225,13 @@ fn request_ids_are_copied_and_never_read() {
         "99999999999999999999999",
     ] {
         exchange(
-            &mut stage.metadata.link,
+            &mut stage.metadata.connection,
             &[(&format!("{id}|NSC|S|S1"), &format!("{id}|NSC|V"))],
         );
     }
     let long = "x".repeat(10_000);
     exchange(
-        &mut stage.metadata.link,
+        &mut stage.metadata.connection,
         &[(&format!("{long}|NSC|S|S1"), &format!("{long}|NSC|V"))],
     );
 }
@@ -241,7 +241,10 @@ fn the_same_id_twice_is_answered_twice() {
     let mut stage = Stage::new();
     let session = Session::new(SESSION, IP, AGENT);
     stage.metadata.open(&session);
-    stage.metadata.link.send("5c|NSC|S|S1\r\n5c|NSC|S|S1\r\n");
-    stage.metadata.link.expect("5c|NSC|V");
-    stage.metadata.link.expect("5c|NSC|V");
+    stage
+        .metadata
+        .connection
+        .send("5c|NSC|S|S1\r\n5c|NSC|S|S1\r\n");
+    stage.metadata.connection.expect("5c|NSC|V");
+    stage.metadata.connection.expect("5c|NSC|V");
 }

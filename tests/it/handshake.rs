@@ -58,10 +58,10 @@ fn unknown_parameters_are_ignored() {
 #[test]
 fn null_and_empty_parameters_are_ignored_too() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     exchange(
-        &mut link,
+        &mut connection,
         &[(
             "1000c|MPI|S|mine|S|#|S|yours|S|$|S|#|S|nameless|S|ARI.version|S|1.9.1|S|last|S|",
             "1000c|MPI|S|ARI.version|S|1.9.1",
@@ -72,10 +72,10 @@ fn null_and_empty_parameters_are_ignored_too() {
 #[test]
 fn the_example_of_the_protocol_page() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     exchange(
-        &mut link,
+        &mut connection,
         &[(
             "10000010c3e4d0462|MPI|S|ARI.version|S|1.9.1|S|keepalive_hint.millis|S|8000|S|\
              adapters_conf.id|S|PROXY_PYTHONCHAT|S|proxy.instance_id|S|hewbc3ikbbctyui",
@@ -99,10 +99,10 @@ fn the_inits_id_is_opaque() {
 #[test]
 fn parameters_written_with_needless_escapes_are_read() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.data.accept();
-    link.expect_rac();
+    let mut connection = server.data.accept();
+    connection.expect_rac();
     exchange(
-        &mut link,
+        &mut connection,
         &[(
             "1000c|DPI|S|%41RI%2eversion|S|1%2E9.1",
             "1000c|DPI|S|ARI.version|S|1.9.1",
@@ -114,8 +114,8 @@ fn parameters_written_with_needless_escapes_are_read() {
 fn a_malformed_init_is_answered_and_a_proper_one_is_served() {
     for side in [Side::Metadata, Side::Data] {
         let (adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
-        link.expect_rac();
+        let mut connection = server.listener(side).accept();
+        connection.expect_rac();
         let method = side.method();
         for arguments in [
             "|S|ARI.version|S|1.9%zz",
@@ -131,16 +131,20 @@ fn a_malformed_init_is_answered_and_a_proper_one_is_served() {
             "|V|S|ARI.version|S|1.9.1",
             "|S|ARI.version|S|1.9.1|V",
         ] {
-            link.send_line(format!("1000c|{method}{arguments}"));
-            expect_error(&mut link, &format!("1000c|{method}|E"), Encoding::Form);
+            connection.send_line(format!("1000c|{method}{arguments}"));
+            expect_error(
+                &mut connection,
+                &format!("1000c|{method}|E"),
+                Encoding::Form,
+            );
         }
         adapter.wait_for_log(&["warn", &format!(" {} ", side.name()), "malformed", method]);
         let init = Init::new(side);
-        link.send_line(init.line());
-        link.expect(&init.answer_line().expect("not a refusal"));
+        connection.send_line(init.line());
+        connection.expect(&init.answer_line().expect("not a refusal"));
         match side {
-            Side::Metadata => exchange(&mut link, &[("2000c|NSC|S|S1", "2000c|NSC|V")]),
-            Side::Data => exchange(&mut link, &[("2000c|USB|S|x", "2000c|USB|V")]),
+            Side::Metadata => exchange(&mut connection, &[("2000c|NSC|S|S1", "2000c|NSC|V")]),
+            Side::Data => exchange(&mut connection, &[("2000c|USB|S|x", "2000c|USB|V")]),
         }
     }
 }
@@ -148,13 +152,13 @@ fn a_malformed_init_is_answered_and_a_proper_one_is_served() {
 #[test]
 fn requests_in_the_same_write_as_the_init_are_served_after_it() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Metadata);
-    link.send_lines([&init.line(), "2000c|NSC|S|S1", "3000c|GIS|S|#|S|è|S|S1"]);
-    link.expect(&init.answer_line().expect("not a refusal"));
-    link.expect("2000c|NSC|V");
-    link.expect("3000c|GIS|S|è");
+    connection.send_lines([&init.line(), "2000c|NSC|S|S1", "3000c|GIS|S|#|S|è|S|S1"]);
+    connection.expect(&init.answer_line().expect("not a refusal"));
+    connection.expect("2000c|NSC|V");
+    connection.expect("3000c|GIS|S|è");
 }
 
 #[test]

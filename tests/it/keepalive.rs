@@ -20,13 +20,13 @@ fn plain(side: Side) -> Init {
 #[track_caller]
 fn expect_keepalive_after(arguments: &[&str], init: &Init, at_least: Duration) {
     let (_adapter, server) = backstage(arguments);
-    let mut link = server.listener(init.side).accept();
-    link.expect_rac();
+    let mut connection = server.listener(init.side).accept();
+    connection.expect_rac();
     // Taken before the adapter can have said its last word, so never too late.
     let start = Instant::now();
-    link.send_line(init.line());
-    link.expect(&init.answer_line().expect("not a refusal"));
-    link.expect_keepalive();
+    connection.send_line(init.line());
+    connection.expect(&init.answer_line().expect("not a refusal"));
+    connection.expect_keepalive();
     let took = start.elapsed();
     assert!(took >= at_least, "after {took:?}, before {at_least:?}");
 }
@@ -37,17 +37,17 @@ fn expect_keepalive_after(arguments: &[&str], init: &Init, at_least: Duration) {
 #[track_caller]
 fn after_seconds(arguments: &[&str], metadata: &Init, seconds: usize) -> (Connection, Server) {
     let (adapter, server) = backstage(arguments);
-    let mut link = server.metadata.accept();
-    link.handshake(metadata);
+    let mut connection = server.metadata.accept();
+    connection.handshake(metadata);
     let mut clock = server.data.accept();
     clock.handshake(&Init::new(Side::Data).with_hint(1000));
     for _ in 0..seconds {
         clock.expect_keepalive();
     }
     // Asked while the adapter lives; what it sent before it dies is still there to be read.
-    exchange(&mut link, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
+    exchange(&mut connection, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
     drop(adapter);
-    (link, server)
+    (connection, server)
 }
 
 /// Runs cases beside each other, since each of them mostly waits.
@@ -61,8 +61,8 @@ fn at_once<C: Sync>(cases: &[C], play: impl Fn(&C) + Sync) {
 
 #[track_caller]
 fn expect_none(arguments: &[&str], metadata: &Init) {
-    let (link, _server) = after_seconds(arguments, metadata, 2);
-    assert_eq!(link.keepalives(), 0);
+    let (connection, _server) = after_seconds(arguments, metadata, 2);
+    assert_eq!(connection.keepalives(), 0);
 }
 
 #[test]
@@ -125,8 +125,8 @@ fn without_a_hint_an_unconfigured_adapter_keeps_1_8_alive_every_second() {
     at_once(&inits, |init| expect_keepalive_after(&[], init, SECOND));
     // Not the default of ten seconds either: the clock counts to three before it.
     at_once(&inits, |init| {
-        let (link, _server) = after_seconds(&[], init, 3);
-        assert!(link.keepalives() >= 1);
+        let (connection, _server) = after_seconds(&[], init, 3);
+        assert!(connection.keepalives() >= 1);
     });
 }
 
@@ -157,14 +157,14 @@ fn configured_as_zero_a_hint_still_obliges() {
 #[test]
 fn keepalives_go_on_coming() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Metadata).with_hint(1000);
     let start = Instant::now();
-    link.send_line(init.line());
-    link.expect(&init.answer_line().expect("not a refusal"));
+    connection.send_line(init.line());
+    connection.expect(&init.answer_line().expect("not a refusal"));
     for nth in 1..=3 {
-        link.expect_keepalive();
+        connection.expect_keepalive();
         assert!(start.elapsed() >= SECOND * nth);
     }
 }
@@ -172,27 +172,27 @@ fn keepalives_go_on_coming() {
 #[test]
 fn any_other_line_counts_as_activity() {
     let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.handshake(&Init::new(Side::Metadata).with_hint(1700));
+    let mut connection = server.metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata).with_hint(1700));
     let mut clock = server.data.accept();
     clock.handshake(&Init::new(Side::Data).with_hint(1000));
     // Somewhere in the middle of the silence …
     clock.expect_keepalive();
     let start = Instant::now();
-    exchange(&mut link, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
+    exchange(&mut connection, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
     // … which therefore begins anew.
-    link.expect_keepalive();
+    connection.expect_keepalive();
     assert!(start.elapsed() >= Duration::from_millis(1700));
 }
 
 #[test]
 fn the_connections_keep_their_own_time() {
     let (_adapter, server) = backstage(&["--keepalive", NEVER]);
-    let mut link = server.metadata.accept();
-    link.handshake(&plain(Side::Metadata));
+    let mut connection = server.metadata.accept();
+    connection.handshake(&plain(Side::Metadata));
     let mut other = server.data.accept();
     other.handshake(&Init::new(Side::Data).with_hint(1000));
     other.expect_keepalive();
-    exchange(&mut link, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
-    assert_eq!(link.keepalives(), 0);
+    exchange(&mut connection, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
+    assert_eq!(connection.keepalives(), 0);
 }

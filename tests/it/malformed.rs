@@ -8,7 +8,7 @@ use crate::standin::Encoding;
 #[track_caller]
 fn answered_with_errors(stage: &mut Stage, requests: &[&[u8]]) {
     for (n, request) in requests.iter().enumerate() {
-        let link = &mut stage.metadata.link;
+        let connection = &mut stage.metadata.connection;
         let id = format!("{n}c");
         let method_end = request.iter().position(|byte| *byte == b'|');
         let method = &request[..method_end.unwrap_or(request.len())];
@@ -16,10 +16,10 @@ fn answered_with_errors(stage: &mut Stage, requests: &[&[u8]]) {
         let mut line = format!("good|NSC|S|S1\r\n{id}|").into_bytes();
         line.extend_from_slice(request);
         line.extend_from_slice(b"\r\ngood|NSC|S|S2\r\n");
-        link.send(line);
-        link.expect("good|NSC|V");
-        expect_error(link, &format!("{id}|{method}|E"), Encoding::Smart);
-        link.expect("good|NSC|V");
+        connection.send(line);
+        connection.expect("good|NSC|V");
+        expect_error(connection, &format!("{id}|{method}|E"), Encoding::Smart);
+        connection.expect("good|NSC|V");
     }
 }
 
@@ -163,20 +163,20 @@ fn bytes_that_are_not_utf_8() {
 #[test]
 fn a_character_half_escaped_and_half_raw_is_one_character() {
     let mut stage = Stage::in_room();
-    let link = &mut stage.metadata.link;
+    let connection = &mut stage.metadata.connection;
     let mut line = format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7C%C3").into_bytes();
     line.extend_from_slice(b"\xa8\r\n");
-    link.send(line);
-    link.expect("2000c|NUM|V");
+    connection.send(line);
+    connection.expect("2000c|NUM|V");
     assert_eq!(stage.data.chat().message, "è");
 }
 
 #[test]
 fn a_malformed_message_reaches_nobody() {
     let mut stage = Stage::in_room();
-    let link = &mut stage.metadata.link;
-    link.send_line(format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7Chalf%zz"));
-    expect_error(link, "2000c|NUM|E", Encoding::Smart);
+    let connection = &mut stage.metadata.connection;
+    connection.send_line(format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7Chalf%zz"));
+    expect_error(connection, "2000c|NUM|E", Encoding::Smart);
     stage.data.expect_silence();
     stage.metadata.say(SESSION, "whole").expect("V");
     assert_eq!(stage.data.chat().message, "whole");
@@ -185,7 +185,7 @@ fn a_malformed_message_reaches_nobody() {
 #[test]
 fn malformed_requests_of_the_data_connection() {
     let mut stage = Stage::new();
-    let link = &mut stage.data.link;
+    let connection = &mut stage.data.connection;
     for (method, arguments) in [
         ("SUB", ""),
         ("SUB", "|"),
@@ -199,8 +199,8 @@ fn malformed_requests_of_the_data_connection() {
         ("USB", "|S|%"),
         ("USB", "|B|1"),
     ] {
-        link.send_line(format!("2000c|{method}{arguments}"));
-        expect_error(link, &format!("2000c|{method}|E"), Encoding::Smart);
+        connection.send_line(format!("2000c|{method}{arguments}"));
+        expect_error(connection, &format!("2000c|{method}|E"), Encoding::Smart);
     }
     stage.data.subscribe("chat_room");
 }
@@ -208,8 +208,11 @@ fn malformed_requests_of_the_data_connection() {
 #[test]
 fn a_malformed_usb_leaves_the_room_open() {
     let mut stage = Stage::in_room();
-    stage.data.link.send_line("2000c|USB|S|chat_room|S|%zz|S");
-    expect_error(&mut stage.data.link, "2000c|USB|E", Encoding::Smart);
+    stage
+        .data
+        .connection
+        .send_line("2000c|USB|S|chat_room|S|%zz|S");
+    expect_error(&mut stage.data.connection, "2000c|USB|E", Encoding::Smart);
     stage.metadata.say(SESSION, "still open").expect("V");
     assert_eq!(stage.data.chat().message, "still open");
 }
@@ -217,11 +220,11 @@ fn a_malformed_usb_leaves_the_room_open() {
 #[test]
 fn on_1_8_the_message_of_the_error_is_form_encoded() {
     let mut stage = Stage::speaking(Some("1.8.3"));
-    let link = &mut stage.metadata.link;
+    let connection = &mut stage.metadata.connection;
     for request in ["NSC|S|%zz", "NSC", "NUM|S|#|S|S1|S|CHAT%7C%E8", "GIT|I|1"] {
         let (method, _) = request.split_once('|').unwrap_or((request, ""));
-        link.send_line(format!("2000c|{request}"));
-        expect_error(link, &format!("2000c|{method}|E"), Encoding::Form);
+        connection.send_line(format!("2000c|{request}"));
+        expect_error(connection, &format!("2000c|{method}|E"), Encoding::Form);
     }
 }
 
@@ -229,15 +232,18 @@ fn on_1_8_the_message_of_the_error_is_form_encoded() {
 #[track_caller]
 fn skipped(line: &[u8]) {
     let mut stage = Stage::new();
-    for link in [&mut stage.metadata.link, &mut stage.data.link] {
-        link.send(line);
-        link.send("\r\n");
+    for connection in [&mut stage.metadata.connection, &mut stage.data.connection] {
+        connection.send(line);
+        connection.send("\r\n");
     }
     exchange(
-        &mut stage.metadata.link,
+        &mut stage.metadata.connection,
         &[("2000c|NSC|S|S1", "2000c|NSC|V")],
     );
-    exchange(&mut stage.data.link, &[("2000c|USB|S|x", "2000c|USB|V")]);
+    exchange(
+        &mut stage.data.connection,
+        &[("2000c|USB|S|x", "2000c|USB|V")],
+    );
     stage.adapter.wait_for_log(&["warn", "metadata"]);
     stage.adapter.wait_for_log(&["warn", " data "]);
 }
@@ -273,26 +279,26 @@ fn binary_rubbish_is_skipped_with_a_warning() {
 #[test]
 fn the_warning_names_an_unknown_method() {
     let mut stage = Stage::new();
-    stage.metadata.link.send_line("1000c|QWERTY|S|a");
+    stage.metadata.connection.send_line("1000c|QWERTY|S|a");
     stage.adapter.wait_for_log(&["warn", "metadata", "QWERTY"]);
-    stage.data.link.send_line("1000c|ASDFGH|S|a");
+    stage.data.connection.send_line("1000c|ASDFGH|S|a");
     stage.adapter.wait_for_log(&["warn", " data ", "ASDFGH"]);
 }
 
 #[test]
 fn the_warning_of_a_malformed_request_names_its_method() {
     let mut stage = Stage::new();
-    stage.metadata.link.send_line("1000c|GIT|I|1");
+    stage.metadata.connection.send_line("1000c|GIT|I|1");
     stage.adapter.wait_for_log(&["warn", "metadata", "GIT"]);
 }
 
 #[test]
 fn methods_of_the_other_side_are_unknown() {
     let mut stage = Stage::new();
-    let metadata = &mut stage.metadata.link;
+    let metadata = &mut stage.metadata.connection;
     metadata.send_lines(["1c|SUB|S|chat_room", "2c|USB|S|chat_room"]);
     exchange(metadata, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
-    let data = &mut stage.data.link;
+    let data = &mut stage.data.connection;
     data.send_lines([
         "1c|NUS|S|u|S|p",
         "2c|NNS|S|#|S|S1",
@@ -309,11 +315,11 @@ fn the_answer_to_a_malformed_login_repeats_none_of_it() {
     let mut stage = Stage::new();
     for method in ["NUS", "NUA"] {
         let line = format!("1c|{method}|S|user|S-is-missing-here|hunter2|S|x");
-        stage.metadata.link.send_line(line);
+        stage.metadata.connection.send_line(line);
         let head = format!("1c|{method}|E|");
         let answer = stage
             .metadata
-            .link
+            .connection
             .expect_matching(&head, |line| line.starts_with(&head));
         assert!(
             !answer.contains("hunter2") && !answer.contains("missing-here"),

@@ -14,13 +14,13 @@ fn a_message_reaches_the_room_with_its_five_fields() {
     stage.metadata.open(&Session::new(SESSION, IP, AGENT));
     let subscription = stage.data.subscribe("chat_room");
     exchange(
-        &mut stage.metadata.link,
+        &mut stage.metadata.connection,
         &[(
             "30000010c3e4d0462|NUM|S|#|S|S8f3da29cfc463220T5454537|S|CHAT%7C50%25 %2B a%7Cb",
             "30000010c3e4d0462|NUM|V",
         )],
     );
-    let line = stage.data.link.expect_line();
+    let line = stage.data.connection.expect_line();
     let (millis, rest) = line.split_once('|').expect("a notification");
     let head = format!(
         "UD3|S|chat_room|S|{subscription}|B|0|S|IP|S|{IP}|S|nick|S|{AGENT}|S|\
@@ -70,8 +70,8 @@ fn both_times_are_those_of_the_message_and_the_readable_one_is_local() {
 fn the_end_of_the_snapshot_is_dated_too() {
     let mut stage = Stage::new();
     let before = now();
-    stage.data.link.send_line("2000c|SUB|S|chat_room");
-    let line = stage.data.link.expect_line();
+    stage.data.connection.send_line("2000c|SUB|S|chat_room");
+    let line = stage.data.connection.expect_line();
     let (millis, _) = line.split_once('|').expect("a notification");
     let millis: u64 = millis.parse().expect("milliseconds");
     assert!((before..=now()).contains(&millis), "{line}");
@@ -89,9 +89,9 @@ fn the_text_is_everything_after_the_first_pipe() {
 /// Sends a message in its encoded form; yields what the sender is told.
 #[track_caller]
 fn refused(stage: &mut Stage, session: &str, token: &str) -> String {
-    let link = &mut stage.metadata.link;
-    link.send_line(format!("2000c|NUM|S|#|S|{session}|S|{token}"));
-    expect_error(link, "2000c|NUM|EN", Encoding::Smart)
+    let connection = &mut stage.metadata.connection;
+    connection.send_line(format!("2000c|NUM|S|#|S|{session}|S|{token}"));
+    expect_error(connection, "2000c|NUM|EN", Encoding::Smart)
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn an_unknown_session_is_told_to_reload() {
     let mut stage = Stage::in_room();
     assert_eq!(refused(&mut stage, "S1", "CHAT%7Chi"), LOST);
     exchange(
-        &mut stage.metadata.link,
+        &mut stage.metadata.connection,
         &[(
             "2000c|NUM|S|user|S|unknown|S|CHAT%7Chi",
             "2000c|NUM|EN|Session lost! Please reload the browser page(s).",
@@ -168,7 +168,7 @@ fn session_ids_are_compared_as_text_whatever_their_encoding() {
     let mut stage = Stage::new();
     stage.data.subscribe("chat_room");
     exchange(
-        &mut stage.metadata.link,
+        &mut stage.metadata.connection,
         &[
             ("1c|NNS|S|#|S|S%7C1 +è", "1c|NNS|V"),
             ("2c|NUM|S|#|S|S%7c1%20%20%C3%A8|S|CHAT%7Chi", "2c|NUM|V"),
@@ -259,7 +259,7 @@ fn sessions_are_told_apart_and_the_room_sees_one_order() {
 fn open_chat_and_close_in_one_write_take_effect_in_this_order() {
     let mut stage = Stage::new();
     stage.data.subscribe("chat_room");
-    stage.metadata.link.send_lines([
+    stage.metadata.connection.send_lines([
         "1c|NUM|S|#|S|S1|S|CHAT%7Ctoo early",
         "2c|NNS|S|#|S|S1|S|REMOTE_IP|S|::1|S|USER_AGENT|S|x",
         "3c|NUM|S|#|S|S1|S|CHAT%7Cin time",

@@ -5,7 +5,7 @@ use crate::standin::{Encoding, Session};
 
 #[track_caller]
 fn answered(script: &[(&str, &str)]) {
-    exchange(&mut Stage::new().metadata.link, script);
+    exchange(&mut Stage::new().metadata.connection, script);
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn gis_answers_the_group_as_a_list_of_names() {
 fn gis_of_nothing_is_an_items_error() {
     let mut stage = Stage::new();
     for group in ["#", "$", "", " ", "+", "   ", "%20"] {
-        let link = &mut stage.metadata.link;
-        link.send_line(format!("1c|GIS|S|#|S|{group}|S|S1"));
-        expect_error(link, "1c|GIS|EI", Encoding::Smart);
+        let connection = &mut stage.metadata.connection;
+        connection.send_line(format!("1c|GIS|S|#|S|{group}|S|S1"));
+        expect_error(connection, "1c|GIS|EI", Encoding::Smart);
     }
 }
 
@@ -131,9 +131,9 @@ fn gsc_answers_the_schema_as_a_list_of_names() {
 fn gsc_of_nothing_is_a_schema_error() {
     let mut stage = Stage::new();
     for schema in ["#", "$", "", " ", "+", "   ", "%20"] {
-        let link = &mut stage.metadata.link;
-        link.send_line(format!("1c|GSC|S|#|S|chat_room|S|{schema}|S|S1"));
-        expect_error(link, "1c|GSC|ES", Encoding::Smart);
+        let connection = &mut stage.metadata.connection;
+        connection.send_line(format!("1c|GSC|S|#|S|chat_room|S|{schema}|S|S1"));
+        expect_error(connection, "1c|GSC|ES", Encoding::Smart);
     }
 }
 

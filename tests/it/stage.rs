@@ -75,22 +75,22 @@ pub(crate) fn backstage(arguments: &[&str]) -> (Adapter, Server) {
 
 /// Plays requests and their exact answers, one by one.
 #[track_caller]
-pub(crate) fn exchange(link: &mut Connection, script: &[(&str, &str)]) {
+pub(crate) fn exchange(connection: &mut Connection, script: &[(&str, &str)]) {
     for (request, answer) in script {
-        link.send_line(request);
-        link.expect(answer);
+        connection.send_line(request);
+        connection.expect(answer);
     }
 }
 
 /// The next line must be `head`, a pipe and the message of an error; yields the message.
 #[track_caller]
-pub(crate) fn expect_error(link: &mut Connection, head: &str, encoding: Encoding) -> String {
-    let line = link.expect_matching(&format!("{head}|<message>"), |line| {
+pub(crate) fn expect_error(connection: &mut Connection, head: &str, encoding: Encoding) -> String {
+    let line = connection.expect_matching(&format!("{head}|<message>"), |line| {
         line.strip_prefix(head)
             .is_some_and(|rest| rest.starts_with('|'))
     });
     match encoding.read(&line[head.len() + 1..]) {
         Ok(Some(message)) if !message.is_empty() => message,
-        other => link.fail(&format!("not a proper message: {other:?}")),
+        other => connection.fail(&format!("not a proper message: {other:?}")),
     }
 }

@@ -30,7 +30,7 @@ fn while_the_data_proxy_does_not_read_metadata_is_served_and_nothing_accepted_is
     };
     assert_eq!(refusal.kind, "EN");
     exchange(
-        &mut metadata.link,
+        &mut metadata.connection,
         &[
             ("1c|NUS|S|u|S|p", "1c|NUS|D|0.0|B|0"),
             ("2c|NNS|S|#|S|S1", "2c|NNS|V"),
@@ -59,8 +59,8 @@ fn a_proxy_that_reads_byte_by_byte_misses_nothing() {
     let server = Server::start();
     let _adapter = command().args(server.arguments()).start();
     let (mut metadata, mut data) = server.meet();
-    metadata.link.incoming().set_chunk(1);
-    data.link.incoming().set_chunk(1);
+    metadata.connection.incoming().set_chunk(1);
+    data.connection.incoming().set_chunk(1);
     metadata.open(&Session::new(SESSION, IP, AGENT));
     data.subscribe("chat_room");
     let ids: Vec<String> = (0..200)
@@ -93,7 +93,9 @@ fn ask_slowly(
         match data.next_event() {
             Event::Update(_) => *updates += 1,
             Event::Reply(reply) if reply.id == id => return reply,
-            other => data.link.fail(&format!("{method} was answered {other:?}")),
+            other => data
+                .connection
+                .fail(&format!("{method} was answered {other:?}")),
         }
         assert!(*updates < before + TOO_MANY, "{method} is not answered");
         if updates.is_multiple_of(PIECE) {

@@ -22,10 +22,10 @@ fn sessions_opened_and_closed_leave_no_memory() {
                 let lines: String = (0..100)
                     .map(|n| format!("{n}|{action}|S{hundred}T{n}{context}\r\n"))
                     .collect();
-                stage.metadata.link.send(lines);
+                stage.metadata.connection.send(lines);
                 for n in 0..100 {
                     let method = &action[..3];
-                    stage.metadata.link.expect(&format!("{n}|{method}|V"));
+                    stage.metadata.connection.expect(&format!("{n}|{method}|V"));
                 }
             }
         }

@@ -10,8 +10,8 @@ fn the_longest_message_there_can_be_arrives() {
     let mut stage = Stage::in_room();
     let head = format!("1|NUM|S|#|S|{SESSION}|S|CHAT%7C");
     let text = "x".repeat(LIMIT - head.len());
-    stage.metadata.link.send_line(format!("{head}{text}"));
-    stage.metadata.link.expect("1|NUM|V");
+    stage.metadata.connection.send_line(format!("{head}{text}"));
+    stage.metadata.connection.expect("1|NUM|V");
     assert_eq!(stage.data.chat().message, text);
 }
 
@@ -20,10 +20,10 @@ fn one_byte_more_is_answered_with_an_error_and_the_next_line_is_served() {
     let mut stage = Stage::in_room();
     let head = format!("1|NUM|S|#|S|{SESSION}|S|CHAT%7C");
     let text = "x".repeat(LIMIT - head.len() + 1);
-    stage.metadata.link.send_line(format!("{head}{text}"));
+    stage.metadata.connection.send_line(format!("{head}{text}"));
     stage
         .metadata
-        .link
+        .connection
         .expect_matching("an error", |line| line.starts_with("1|NUM|E|"));
     stage.metadata.say(SESSION, "short").unwrap();
     assert_eq!(stage.data.chat().message, "short");
@@ -35,10 +35,13 @@ fn a_message_that_would_never_fit_is_not_told_to_try_again() {
     let head = format!("1|NUM|S|#|S|{SESSION}|S|CHAT%7C");
     // What is a byte here leaves as three.
     let text = "\r".repeat(LIMIT - head.len() - 1);
-    stage.metadata.link.send_line(format!("{head}{text}x"));
     stage
         .metadata
-        .link
+        .connection
+        .send_line(format!("{head}{text}x"));
+    stage
+        .metadata
+        .connection
         .expect("1|NUM|EN|The message is too long");
     stage.metadata.say(SESSION, "short").unwrap();
     assert_eq!(stage.data.chat().message, "short");
@@ -50,16 +53,16 @@ fn a_line_without_end_costs_no_more_memory_than_the_longest() {
     let filler = "x".repeat(1 << 20);
     stage
         .metadata
-        .link
+        .connection
         .send(format!("1|NUM|S|#|S|{SESSION}|S|CHAT%7C"));
     for _ in 0..64 {
-        stage.metadata.link.send(&filler);
+        stage.metadata.connection.send(&filler);
     }
     stage
         .metadata
-        .link
+        .connection
         .expect_matching("an error", |line| line.starts_with("1|NUM|E|"));
-    stage.metadata.link.send_line("");
+    stage.metadata.connection.send_line("");
     stage.metadata.say(SESSION, "short").unwrap();
     assert_eq!(stage.data.chat().message, "short");
     // Debug builds and their allocator included: far less than what was sent.
@@ -76,13 +79,13 @@ fn a_close_that_is_too_long_is_a_close() {
     for side in [Side::Metadata, Side::Data] {
         for is_opened in [false, true] {
             let (adapter, server) = backstage(&[]);
-            let mut link = server.listener(side).accept();
+            let mut connection = server.listener(side).accept();
             match is_opened {
-                true => drop(link.handshake(&Init::new(side))),
-                false => drop(link.expect_rac()),
+                true => drop(connection.handshake(&Init::new(side))),
+                false => drop(connection.expect_rac()),
             }
-            link.send_line(too_long("0|CLOSE|S|reason|S|going+down"));
-            link.expect_closed();
+            connection.send_line(too_long("0|CLOSE|S|reason|S|going+down"));
+            connection.expect_closed();
             adapter.wait_for_log(&[&format!(" {} ", side.name()), "going down"]);
         }
     }
@@ -92,11 +95,11 @@ fn a_close_that_is_too_long_is_a_close() {
 fn a_second_init_that_is_too_long_ends_the_connection() {
     for side in [Side::Metadata, Side::Data] {
         let (adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
+        let mut connection = server.listener(side).accept();
         let init = Init::new(side);
-        link.handshake(&init);
-        link.send_line(too_long(&init.line()));
-        link.expect_closed();
+        connection.handshake(&init);
+        connection.send_line(too_long(&init.line()));
+        connection.expect_closed();
         adapter.wait_for_log(&[&format!(" {} ", side.name()), "second init"]);
         server.listener(side).accept().handshake(&init);
     }
@@ -106,13 +109,13 @@ fn a_second_init_that_is_too_long_ends_the_connection() {
 fn a_first_init_that_is_too_long_is_malformed_and_another_may_follow() {
     for side in [Side::Metadata, Side::Data] {
         let (_adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
-        link.expect_rac();
+        let mut connection = server.listener(side).accept();
+        connection.expect_rac();
         let init = Init::new(side);
-        link.send_line(too_long(&init.line()));
+        connection.send_line(too_long(&init.line()));
         let head = format!("{}|{}|E|", init.id, side.method());
-        link.expect_matching("an error", |line| line.starts_with(&head));
-        link.send_line(init.line());
-        link.expect(&init.answer_line().expect("not a refusal"));
+        connection.expect_matching("an error", |line| line.starts_with(&head));
+        connection.send_line(init.line());
+        connection.expect(&init.answer_line().expect("not a refusal"));
     }
 }

@@ -8,10 +8,10 @@ fn a_loop_of_the_same_failure_is_said_once() {
     let (adapter, server) = backstage(&["--log", "debug"]);
     for _ in 0..5 {
         // After the hello, something that is no refusal: there is a short wait only.
-        let mut link = server.data.accept();
-        link.expect_rac();
-        link.send("10c3|DP");
-        link.close();
+        let mut connection = server.data.accept();
+        connection.expect_rac();
+        connection.send("10c3|DP");
+        connection.close();
     }
     adapter.wait_for_log_nth(&["data", "closed the connection; next try"], 5);
     let log = adapter.log();
@@ -37,18 +37,18 @@ fn a_loop_of_short_service_is_said_once_and_that_it_ended_too() {
     let flaps = 4;
     let mut log = String::new();
     for n in 0..=flaps {
-        let mut link = server.data.accept();
-        link.handshake(&Init::new(Side::Data));
-        link.send_line("1c|SUB|S|chat_room");
-        link.expect_matching("EOS", |line| line.contains("|EOS|"));
-        link.expect("1c|SUB|V");
+        let mut connection = server.data.accept();
+        connection.handshake(&Init::new(Side::Data));
+        connection.send_line("1c|SUB|S|chat_room");
+        connection.expect_matching("EOS", |line| line.contains("|EOS|"));
+        connection.expect("1c|SUB|V");
         if n == flaps {
             adapter.wait_for_log(&["INFO", "data", "serving for 10 s now, ARI 1.9.1"]);
             log = adapter.log();
             break;
         }
-        link.send_line(format!("{n}|DPI|"));
-        link.expect_closed();
+        connection.send_line(format!("{n}|DPI|"));
+        connection.expect_closed();
     }
     let said = |what: &str| {
         let lines = log.lines().filter(|line| line.contains(" data "));
@@ -70,11 +70,11 @@ fn a_loop_of_short_service_is_said_once_and_that_it_ended_too() {
 #[test]
 fn a_failure_that_changes_is_said_again() {
     let (adapter, mut server) = backstage(&[]);
-    let mut link = server.data.accept();
-    link.expect_rac();
-    link.send("10c3|DP");
+    let mut connection = server.data.accept();
+    connection.expect_rac();
+    connection.send("10c3|DP");
     server.data.close();
-    link.close();
+    connection.close();
     adapter.wait_for_log(&["WARN", "data", "closed the connection"]);
     adapter.wait_for_log(&["WARN", "data", "refused"]);
 }
@@ -83,10 +83,10 @@ fn a_failure_that_changes_is_said_again() {
 fn warnings_that_a_peer_provokes_are_rationed() {
     let mut stage = Stage::new();
     for n in 0..1000 {
-        stage.metadata.link.send_line(format!("{n}|WHAT"));
+        stage.metadata.connection.send_line(format!("{n}|WHAT"));
     }
-    stage.metadata.link.send_line("1c|NUS|S|u|S|p");
-    stage.metadata.link.expect("1c|NUS|D|0.0|B|0");
+    stage.metadata.connection.send_line("1c|NUS|S|u|S|p");
+    stage.metadata.connection.expect("1c|NUS|D|0.0|B|0");
     let log = stage.adapter.log();
     let warnings = log.lines().filter(|line| line.contains("unknown method"));
     assert_eq!(warnings.count(), 10, "{log}");

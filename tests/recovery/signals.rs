@@ -13,8 +13,11 @@ fn each_of_the_two_signals_ends_it_and_both_connections_properly() {
         stage.metadata.say(SESSION, "before the end").unwrap();
         stage.adapter.signal(signal);
         assert_eq!(stage.data.chat().message, "before the end");
-        assert!(matches!(stage.data.link.expect_closed(), End::Closed));
-        assert!(matches!(stage.metadata.link.expect_closed(), End::Closed));
+        assert!(matches!(stage.data.connection.expect_closed(), End::Closed));
+        assert!(matches!(
+            stage.metadata.connection.expect_closed(),
+            End::Closed
+        ));
         assert_eq!(stage.adapter.wait().code(), 0);
     }
 }
@@ -32,7 +35,7 @@ fn what_was_answered_with_success_arrives_though_the_end_comes_under_load() {
     // The first answer shows that it is in the middle of things.
     stage.metadata.outcome(&ids[0]).unwrap();
     stage.adapter.signal("TERM");
-    let answers = stage.metadata.link.expect_last_lines();
+    let answers = stage.metadata.connection.expect_last_lines();
     let accepted = 1 + answers
         .iter()
         .filter(|line| line.ends_with("|NUM|V"))
@@ -40,7 +43,7 @@ fn what_was_answered_with_success_arrives_though_the_end_comes_under_load() {
     for text in &texts[..accepted] {
         assert_eq!(&stage.data.chat().message, text);
     }
-    let rest = stage.data.link.expect_last_lines();
+    let rest = stage.data.connection.expect_last_lines();
     assert!(rest.iter().all(|line| !line.contains("|UD3|")), "{rest:?}");
     assert_eq!(stage.adapter.wait().code(), 0);
 }
@@ -77,7 +80,7 @@ fn losses_are_counted(says: Option<&str>) {
     let filler = "x".repeat(64 << 10);
     while stage.metadata.say(SESSION, &filler).is_ok() {}
     if let Some(line) = says {
-        stage.data.link.send_line(line);
+        stage.data.connection.send_line(line);
     }
     stage.adapter.signal("TERM");
     let exit = stage.adapter.wait();
@@ -102,7 +105,7 @@ fn it_ends_though_a_metadata_proxy_asks_on_and_never_reads() {
     let Stage {
         adapter, metadata, ..
     } = Stage::new();
-    let (mut asking, _unread) = metadata.link.split();
+    let (mut asking, _unread) = metadata.connection.split();
     std::thread::scope(|scope| {
         // Its replies are more than fits between the two, and then the adapter reads no more.
         let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(1000);
@@ -144,12 +147,12 @@ fn what_was_written_and_never_arrived_is_told_of() {
 fn replies_arrive_though_the_proxy_goes_on_asking_while_it_ends() {
     let mut stage = Stage::in_room();
     let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(1000);
-    stage.metadata.link.send(&question);
-    stage.metadata.link.expect("1c|GIS|S|chat_room");
+    stage.metadata.connection.send(&question);
+    stage.metadata.connection.expect("1c|GIS|S|chat_room");
     let Stage {
         adapter, metadata, ..
     } = stage;
-    let (mut asking, mut answers) = metadata.link.split();
+    let (mut asking, mut answers) = metadata.connection.split();
     std::thread::scope(|scope| {
         // It asks on until the connection is gone, as a server does that has not noticed.
         scope.spawn(move || while asking.try_send(question.as_bytes()).is_ok() {});
@@ -171,8 +174,8 @@ fn every_success_that_was_written_is_heard_though_messages_go_on_coming() {
         ..
     } = Stage::in_room();
     let say = format!("1|NUM|S|#|S|{SESSION}|S|CHAT%7Chello\r\n").repeat(1000);
-    metadata.link.send(&say);
-    let (mut asking, mut answers) = metadata.link.split();
+    metadata.connection.send(&say);
+    let (mut asking, mut answers) = metadata.connection.split();
     assert_eq!(answers.next_line().unwrap(), "1|NUM|V");
     std::thread::scope(|scope| {
         scope.spawn(move || while asking.try_send(say.as_bytes()).is_ok() {});
@@ -188,7 +191,7 @@ fn every_success_that_was_written_is_heard_though_messages_go_on_coming() {
                 }
             }
         }
-        let heard = data.link.expect_last_lines();
+        let heard = data.connection.expect_last_lines();
         let heard = heard.iter().filter(|line| line.contains("|UD3|")).count();
         assert_eq!(successes, heard);
     });
@@ -205,7 +208,7 @@ fn every_success_is_heard_though_the_data_proxy_says_something_before_it_reads()
         metadata.say(SESSION, &format!("{n} {long}")).unwrap();
     }
     adapter.signal("TERM");
-    metadata.link.expect_closed();
+    metadata.connection.expect_closed();
     adapter.wait_for_log(&["unsubscribed by the loss"]);
     // What comes to a socket that is shut in both directions has TCP drop all that is unread; so
     // this goes on from before it is until after.
@@ -229,7 +232,7 @@ fn a_proxy_that_ends_its_own_half_gets_every_reply() {
         ..
     } = Stage::new();
     let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(40_000);
-    let (mut asking, mut answers) = metadata.link.split();
+    let (mut asking, mut answers) = metadata.connection.split();
     asking.try_send(question.as_bytes()).expect("a connection");
     asking.end();
     for _ in 0..40_000 {
@@ -262,18 +265,18 @@ fn a_close_is_judged_by_the_credentials_that_its_own_connection_has_sent() {
         .args(server.arguments())
         .env("CREDENTIALS_DIRECTORY", files.directory())
         .start();
-    let links = [Side::Metadata, Side::Data].map(|side| {
-        let mut link = server.listener(side).accept();
+    let connections = [Side::Metadata, Side::Data].map(|side| {
+        let mut connection = server.listener(side).accept();
         let sent = Some(("olga".to_owned(), "open-sesame".to_owned()));
-        assert_eq!(link.expect_rac().credentials, sent);
-        (side.name(), link)
+        assert_eq!(connection.expect_rac().credentials, sent);
+        (side.name(), connection)
     });
     set("nina", "shut-barley");
     adapter.signal("HUP");
     adapter.wait_for_log(&["reloaded"]);
-    for (name, mut link) in links {
-        link.send_line("0|CLOSE|S|reason|S|open-sesame+is+wrong");
-        link.expect_closed();
+    for (name, mut connection) in connections {
+        connection.send_line("0|CLOSE|S|reason|S|open-sesame+is+wrong");
+        connection.expect_closed();
         adapter.wait_for_log(&[
             "warn",
             &format!(" {name} "),

@@ -27,16 +27,16 @@ pub(crate) fn meet_a_small_one() -> (Adapter, MetadataProxy, TcpStream) {
         ])
         .args(["--data_rrport", &port.to_string()])
         .start();
-    let mut link = metadata.accept();
-    link.handshake(&Init::new(Side::Metadata));
-    let metadata = MetadataProxy::new(link, Encoding::Smart);
+    let mut connection = metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata));
+    let metadata = MetadataProxy::new(connection, Encoding::Smart);
     let (stream, _) = data.accept().expect("a connection");
     let clone = stream.try_clone().expect("a second handle");
-    let mut link = Connection::over_tcp("data", clone);
-    link.handshake(&Init::new(Side::Data));
-    link.send_line("1c|SUB|S|chat_room");
-    link.expect_matching("EOS", |line| line.contains("|EOS|"));
-    link.expect("1c|SUB|V");
+    let mut connection = Connection::over_tcp("data", clone);
+    connection.handshake(&Init::new(Side::Data));
+    connection.send_line("1c|SUB|S|chat_room");
+    connection.expect_matching("EOS", |line| line.contains("|EOS|"));
+    connection.expect("1c|SUB|V");
     (adapter, metadata, stream)
 }
 

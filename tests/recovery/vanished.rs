@@ -89,23 +89,23 @@ fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
         let (adapter, listeners) = host.adapter(arguments);
         adapter.wait_for_log(&["metadata", "connected to"]);
         adapter.wait_for_log(&["data 198", "connected to"]);
-        let links = [Side::Metadata, Side::Data].map(|side| {
+        let connections = [Side::Metadata, Side::Data].map(|side| {
             let (stream, _) = listeners[side as usize].accept().expect("a connection");
-            let mut link = Connection::over_tcp("vanishing", stream);
-            link.handshake(&Init::new(side));
-            link
+            let mut connection = Connection::over_tcp("vanishing", stream);
+            connection.handshake(&Init::new(side));
+            connection
         });
         adapter.wait_for_log(&["metadata", "serving"]);
         adapter.wait_for_log(&["data", "serving"]);
-        (adapter, links)
+        (adapter, connections)
     });
     // One that is still waiting for the inits, of which nothing may be blamed on its credentials.
     let (waiting, listeners) = host.adapter(&["--user", "user1", "--password", "secret"]);
     let unanswered = [Side::Metadata, Side::Data].map(|side| {
         let (stream, _) = listeners[side as usize].accept().expect("a connection");
-        let mut link = Connection::over_tcp("vanishing", stream);
-        link.expect_rac();
-        link
+        let mut connection = Connection::over_tcp("vanishing", stream);
+        connection.expect_rac();
+        connection
     });
     host.cut_the_cable();
     let cut = Instant::now();
