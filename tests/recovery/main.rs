@@ -3,16 +3,17 @@
 #[path = "../tls/files.rs"]
 #[allow(dead_code, reason = "the files are those of another test binary")]
 mod files;
-#[path = "../it/stage.rs"]
-#[allow(dead_code, reason = "the phrases are those of another test binary")]
-mod stage;
+#[path = "../answers/setup.rs"]
+#[allow(dead_code, reason = "the helpers are those of another test binary")]
+mod setup;
 #[path = "../standin/mod.rs"]
 mod standin;
 
-mod deaf;
 mod leaks;
 mod long_lines;
 mod loops;
 mod signals;
-mod slow;
+
+mod slow_reader;
+mod unread_log;
 mod vanished;

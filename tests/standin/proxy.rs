@@ -1,4 +1,4 @@
-//! Proxies that speak for themselves: they number their requests, write them in the encoding
+//! Proxies that know the protocol: they number their requests, write them in the encoding
 //! agreed, take replies in whatever order they come, and check the form of everything they read.
 //! They ask only what a real Proxy asks, in the order in which it would.
 
@@ -68,7 +68,7 @@ impl Session {
 
 /// The Proxy Metadata Adapter, after its handshake.
 pub(crate) struct MetadataProxy {
-    /// The connection, for what a Proxy would not say.
+    /// The connection, for what a Proxy would not send.
     pub(crate) connection: Connection,
     /// How strings are written.
     pub(crate) encoding: Encoding,
@@ -160,7 +160,7 @@ impl MetadataProxy {
         self.send("NNS", &arguments)
     }
 
-    /// Says that a session is over.
+    /// Closes a session.
     #[track_caller]
     pub(crate) fn close_session(&mut self, session: &str) {
         let id = self.send("NSC", &[Some(session)]);
@@ -220,7 +220,7 @@ impl MetadataProxy {
 
 /// The Proxy Data Adapter, after its handshake.
 pub(crate) struct DataProxy {
-    /// The connection, for what a Proxy would not say.
+    /// The connection, for what a Proxy would not send.
     pub(crate) connection: Connection,
     /// How strings are written.
     pub(crate) encoding: Encoding,
@@ -392,7 +392,7 @@ impl Server {
         }
     }
 
-    /// Takes the adapter in on both ports, with what a Proxy of Server 7.4 says.
+    /// Takes the adapter in on both ports, with what a Proxy of Server 7.4 sends.
     #[track_caller]
     pub(crate) fn meet(&self) -> (MetadataProxy, DataProxy) {
         (

@@ -1,4 +1,4 @@
-//! The stand-in, tested against itself: a scripted Remote Adapter on a thread plays the other side.
+//! The stand-in, tested against itself: a scripted Remote Adapter on a thread is the other side.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,21 +12,21 @@ use super::{
 
 const RAC: &str = "1|RAC|S|enableClosePacket|S|true|S|SDK|S|Some+Adapter";
 
-/// A Remote Adapter that says one line, then answers each line it reads with the next of the
+/// A Remote Adapter that sends one line, then answers each line it reads with the next of the
 /// script.
 fn adapter(to: SocketAddr, script: &[&str]) -> JoinHandle<Vec<String>> {
     let script: Vec<String> = script.iter().map(|&text| text.to_owned()).collect();
     thread::spawn(move || {
         let mut stream = TcpStream::connect(to).expect("the listener is open");
         let mut input = BufReader::new(stream.try_clone().expect("a descriptor"));
-        let mut heard = Vec::new();
-        for said in script {
-            stream.write_all(said.as_bytes()).expect("still connected");
+        let mut received = Vec::new();
+        for text in script {
+            stream.write_all(text.as_bytes()).expect("still connected");
             let mut line = String::new();
             input.read_line(&mut line).expect("still connected");
-            heard.push(line);
+            received.push(line);
         }
-        heard
+        received
     })
 }
 

@@ -1,10 +1,10 @@
-//! When the adapter says `KEEPALIVE`. Only facts that no slow machine can upset are tested: that
+//! When the adapter sends `KEEPALIVE`. Only facts that no slow machine can upset are tested: that
 //! one comes, that none comes before its time, and what comes in which order.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::stage::{backstage, exchange};
+use crate::setup::{exchange, start_adapter};
 use crate::standin::{Connection, Init, Server, Side};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,10 +19,10 @@ fn plain(side: Side) -> Init {
 /// The connection opens with this init, and the first keepalive takes at least this long.
 #[track_caller]
 fn expect_keepalive_after(arguments: &[&str], init: &Init, at_least: Duration) {
-    let (_adapter, server) = backstage(arguments);
+    let (_adapter, server) = start_adapter(arguments);
     let mut connection = server.listener(init.side).accept();
     connection.expect_rac();
-    // Taken before the adapter can have said its last word, so never too late.
+    // Taken before the adapter can have sent its last line, so never too late.
     let start = Instant::now();
     connection.send_line(init.line());
     connection.expect(&init.answer_line().expect("not a refusal"));
@@ -32,11 +32,11 @@ fn expect_keepalive_after(arguments: &[&str], init: &Init, at_least: Duration) {
 }
 
 /// Opens a metadata connection with this init, and a data connection that keeps the time by
-/// keepalives of its own: when the data connection has heard so many, a second or more apart, the
+/// keepalives of its own: when so many have come on the data connection, a second or more apart, the
 /// metadata connection is yielded.
 #[track_caller]
 fn after_seconds(arguments: &[&str], metadata: &Init, seconds: usize) -> (Connection, Server) {
-    let (adapter, server) = backstage(arguments);
+    let (adapter, server) = start_adapter(arguments);
     let mut connection = server.metadata.accept();
     connection.handshake(metadata);
     let mut clock = server.data.accept();
@@ -51,10 +51,10 @@ fn after_seconds(arguments: &[&str], metadata: &Init, seconds: usize) -> (Connec
 }
 
 /// Runs cases beside each other, since each of them mostly waits.
-fn at_once<C: Sync>(cases: &[C], play: impl Fn(&C) + Sync) {
+fn at_once<C: Sync>(cases: &[C], run: impl Fn(&C) + Sync) {
     thread::scope(|scope| {
         for case in cases {
-            scope.spawn(|| play(case));
+            scope.spawn(|| run(case));
         }
     });
 }
@@ -156,7 +156,7 @@ fn configured_as_zero_a_hint_still_obliges() {
 
 #[test]
 fn keepalives_go_on_coming() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut connection = server.metadata.accept();
     connection.expect_rac();
     let init = Init::new(Side::Metadata).with_hint(1000);
@@ -171,7 +171,7 @@ fn keepalives_go_on_coming() {
 
 #[test]
 fn any_other_line_counts_as_activity() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut connection = server.metadata.accept();
     connection.handshake(&Init::new(Side::Metadata).with_hint(1700));
     let mut clock = server.data.accept();
@@ -187,7 +187,7 @@ fn any_other_line_counts_as_activity() {
 
 #[test]
 fn the_connections_keep_their_own_time() {
-    let (_adapter, server) = backstage(&["--keepalive", NEVER]);
+    let (_adapter, server) = start_adapter(&["--keepalive", NEVER]);
     let mut connection = server.metadata.accept();
     connection.handshake(&plain(Side::Metadata));
     let mut other = server.data.accept();

@@ -1,6 +1,6 @@
 //! A Proxy that reads, but hardly: it is slow, and not gone.
 
-use crate::stage::{SESSION, command};
+use crate::setup::{SESSION, command};
 use crate::standin::{Adapter, Connection, Encoding, Init, Listener, MetadataProxy, Session, Side};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ const SLOW_FOR: Duration = Duration::from_secs(24);
 
 /// An adapter with both connections open, and the room subscribed. Nobody reads the data
 /// connection on, and little fits into it.
-pub(crate) fn meet_a_small_one() -> (Adapter, MetadataProxy, TcpStream) {
+pub(crate) fn accept_into_small_buffers() -> (Adapter, MetadataProxy, TcpStream) {
     let metadata = Listener::bind("metadata");
     let data = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let buffer = socket2::SockRef::from(&data).set_recv_buffer_size(4096);
@@ -42,7 +42,7 @@ pub(crate) fn meet_a_small_one() -> (Adapter, MetadataProxy, TcpStream) {
 
 #[test]
 fn a_proxy_that_reads_slowly_is_not_taken_for_gone() {
-    let (adapter, mut metadata, mut stream) = meet_a_small_one();
+    let (adapter, mut metadata, mut stream) = accept_into_small_buffers();
     metadata.open(&Session::new(SESSION, "192.0.2.7", "agent"));
     let filler = "x".repeat(16 << 10);
     while metadata.say(SESSION, &filler).is_ok() {}

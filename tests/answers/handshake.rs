@@ -1,11 +1,11 @@
-//! How a connection opens: who speaks first, and the init in all its shapes.
+//! How a connection opens: whose line is first, and the init in all its shapes.
 
-use crate::stage::{backstage, exchange, expect_error};
+use crate::setup::{exchange, expect_error, start_adapter};
 use crate::standin::{Encoding, Init, Side};
 
 #[test]
 fn the_first_line_is_a_rac_on_both_connections() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let metadata = server.metadata.accept().expect_rac();
     let data = server.data.accept().expect_rac();
     assert_eq!(metadata.credentials, None);
@@ -14,7 +14,7 @@ fn the_first_line_is_a_rac_on_both_connections() {
 
 #[test]
 fn credentials_open_the_rac_of_both_connections() {
-    let (_adapter, server) = backstage(&["--user", "user1", "--password", "pwd1"]);
+    let (_adapter, server) = start_adapter(&["--user", "user1", "--password", "pwd1"]);
     for side in [Side::Metadata, Side::Data] {
         let rac = server.listener(side).accept().expect_rac();
         let start = "1|RAC|S|user|S|user1|S|password|S|pwd1|S|enableClosePacket|S|true|S|SDK|S|";
@@ -24,7 +24,7 @@ fn credentials_open_the_rac_of_both_connections() {
 
 #[test]
 fn credentials_are_form_encoded() {
-    let (_adapter, server) = backstage(&["--user", "u ser|é", "--password", "+p%#"]);
+    let (_adapter, server) = start_adapter(&["--user", "u ser|é", "--password", "+p%#"]);
     let rac = server.metadata.accept().expect_rac();
     let start = "1|RAC|S|user|S|u+ser%7C%C3%A9|S|password|S|%2Bp%25%23|S|enableClosePacket|";
     assert!(rac.line.starts_with(start), "{}", rac.line);
@@ -33,7 +33,7 @@ fn credentials_are_form_encoded() {
 #[test]
 fn the_order_of_the_parameters_is_free() {
     for side in [Side::Metadata, Side::Data] {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         server
             .listener(side)
             .accept()
@@ -44,7 +44,7 @@ fn the_order_of_the_parameters_is_free() {
 #[test]
 fn unknown_parameters_are_ignored() {
     for side in [Side::Metadata, Side::Data] {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         let init = Init::bare(side)
             .with("my own", "a|b+c")
             .with("ari.version", "1.8.0")
@@ -57,7 +57,7 @@ fn unknown_parameters_are_ignored() {
 
 #[test]
 fn null_and_empty_parameters_are_ignored_too() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut connection = server.metadata.accept();
     connection.expect_rac();
     exchange(
@@ -71,7 +71,7 @@ fn null_and_empty_parameters_are_ignored_too() {
 
 #[test]
 fn the_example_of_the_protocol_page() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut connection = server.metadata.accept();
     connection.expect_rac();
     exchange(
@@ -87,7 +87,7 @@ fn the_example_of_the_protocol_page() {
 #[test]
 fn the_inits_id_is_opaque() {
     for id in ["0", "x", "-1", "a b", "1.5/è~"] {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         for side in [Side::Metadata, Side::Data] {
             let mut init = Init::new(side);
             id.clone_into(&mut init.id);
@@ -98,7 +98,7 @@ fn the_inits_id_is_opaque() {
 
 #[test]
 fn parameters_written_with_needless_escapes_are_read() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut connection = server.data.accept();
     connection.expect_rac();
     exchange(
@@ -113,7 +113,7 @@ fn parameters_written_with_needless_escapes_are_read() {
 #[test]
 fn a_malformed_init_is_answered_and_a_proper_one_is_served() {
     for side in [Side::Metadata, Side::Data] {
-        let (adapter, server) = backstage(&[]);
+        let (adapter, server) = start_adapter(&[]);
         let mut connection = server.listener(side).accept();
         connection.expect_rac();
         let method = side.method();
@@ -151,7 +151,7 @@ fn a_malformed_init_is_answered_and_a_proper_one_is_served() {
 
 #[test]
 fn requests_in_the_same_write_as_the_init_are_served_after_it() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut connection = server.metadata.accept();
     connection.expect_rac();
     let init = Init::new(Side::Metadata);
@@ -163,7 +163,7 @@ fn requests_in_the_same_write_as_the_init_are_served_after_it() {
 
 #[test]
 fn an_init_may_be_a_long_time_coming_in_pieces() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut metadata = server.metadata.accept();
     let mut data = server.data.accept();
     metadata.expect_rac();

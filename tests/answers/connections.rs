@@ -1,7 +1,7 @@
 //! The two connections: they come up in any order, each for itself, and come back whenever they are
 //! lost.
 
-use crate::stage::{AGENT, IP, SESSION, Stage, backstage, command, exchange};
+use crate::setup::{AGENT, IP, SESSION, Setup, command, exchange, start_adapter};
 use crate::standin::{Connection, Init, Listener, Server, Session, Side};
 
 const BOTH: [Side; 2] = [Side::Metadata, Side::Data];
@@ -41,8 +41,8 @@ fn data_first() {
 #[test]
 fn the_init_of_one_does_not_wait_for_the_other() {
     for side in BOTH {
-        let (_adapter, server) = backstage(&[]);
-        // The other connection is accepted by the kernel and never said a word to.
+        let (_adapter, server) = start_adapter(&[]);
+        // The other connection is accepted by the kernel and never served.
         server.listener(side).accept().handshake(&Init::new(side));
     }
 }
@@ -87,12 +87,12 @@ impl Way {
     }
 }
 
-/// Loses connections of one side in these ways, at the stage of it that `lead_up` leads to; each
+/// Loses connections of one side in these ways, in the state of it that `lead_up` leads to; each
 /// time the adapter comes back, and the other side never notices.
 #[track_caller]
 fn lost_at(ways: &[Way], lead_up: impl Fn(&mut Connection, Side)) {
     for side in BOTH {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         let other = match side {
             Side::Metadata => Side::Data,
             Side::Data => Side::Metadata,
@@ -129,7 +129,7 @@ fn lost_after_the_rac() {
 #[test]
 fn closed_without_a_word_after_the_rac_it_may_have_been_the_credentials() {
     for side in BOTH {
-        let (adapter, server) = backstage(&["--user", "someone", "--password", "sesame"]);
+        let (adapter, server) = start_adapter(&["--user", "someone", "--password", "sesame"]);
         let mut connection = server.listener(side).accept();
         connection.expect_rac();
         connection.close();
@@ -164,7 +164,7 @@ fn lost_in_the_middle_of_a_request() {
 
 #[test]
 fn each_new_connection_opens_with_a_rac_of_its_own() {
-    let (_adapter, server) = backstage(&["--user", "user1", "--password", "pwd1"]);
+    let (_adapter, server) = start_adapter(&["--user", "user1", "--password", "pwd1"]);
     let mut connection = server.metadata.accept();
     let first = connection.handshake(&Init::new(Side::Metadata)).rac;
     connection.close();
@@ -173,7 +173,7 @@ fn each_new_connection_opens_with_a_rac_of_its_own() {
 
 #[test]
 fn each_new_connection_agrees_anew() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     for version in ["1.9.1", "1.8.3", "1.9.0"] {
         let mut metadata = server.meet_metadata(&Init::offering(Side::Metadata, version));
         let reply = metadata.ask("GIS", &[None, Some("è"), Some("S1")]);
@@ -184,7 +184,7 @@ fn each_new_connection_agrees_anew() {
 
 #[test]
 fn the_rest_of_a_line_is_no_part_of_the_next_connection() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut connection = server.metadata.accept();
     connection.handshake(&Init::new(Side::Metadata));
     connection.send("2000c|NSC|S|never comp");
@@ -198,7 +198,7 @@ fn the_rest_of_a_line_is_no_part_of_the_next_connection() {
 
 #[test]
 fn each_new_connection_may_open_with_a_byte_order_mark() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     for _ in 0..2 {
         let mut connection = server.data.accept();
         connection.expect_rac();
@@ -211,14 +211,14 @@ fn each_new_connection_may_open_with_a_byte_order_mark() {
 /// Loses the metadata connection of a room that is open, and takes the adapter in again with this
 /// init. Yields what a message of the session opened before gets.
 fn after_reconnection(before: &Init, after: &Init) -> Result<(), String> {
-    let mut stage = Stage::with(&[], before, &Init::new(Side::Data));
-    stage.open_room();
-    stage.metadata.connection.close();
-    let mut metadata = stage.server.meet_metadata(after);
+    let mut setup = Setup::with(&[], before, &Init::new(Side::Data));
+    setup.open_room();
+    setup.metadata.connection.close();
+    let mut metadata = setup.server.meet_metadata(after);
     let outcome = metadata.say(SESSION, "do you know me?");
     match &outcome {
-        Ok(()) => assert_eq!(stage.data.chat().ip, IP),
-        Err(_) => stage.data.expect_silence(),
+        Ok(()) => assert_eq!(setup.data.chat().ip, IP),
+        Err(_) => setup.data.expect_silence(),
     }
     outcome.map_err(|error| error.message)
 }
@@ -249,50 +249,50 @@ fn a_proxy_that_names_no_instance_does_not() {
 
 #[test]
 fn sessions_that_closed_while_the_connection_was_lost_are_closed_afterwards() {
-    let mut stage = Stage::in_room();
-    stage.metadata.connection.abort();
-    let mut metadata = stage.server.meet_metadata(&Init::new(Side::Metadata));
+    let mut setup = Setup::in_room();
+    setup.metadata.connection.abort();
+    let mut metadata = setup.server.meet_metadata(&Init::new(Side::Metadata));
     // A robust Proxy repeats what it is not sure of.
     metadata.open(&Session::new(SESSION, IP, AGENT));
     metadata.close_session(SESSION);
     metadata.close_session(SESSION);
     metadata.say(SESSION, "hi").expect_err("closed");
-    stage.data.expect_silence();
+    setup.data.expect_silence();
 }
 
 #[test]
 fn without_its_data_connection_the_room_is_closed_until_it_is_subscribed_again() {
-    let mut stage = Stage::in_room();
-    stage.data.connection.close();
+    let mut setup = Setup::in_room();
+    setup.data.connection.close();
     // The kernel tells the adapter of the loss in its own time; the log says when it knows.
-    stage.adapter.wait_for_log(&[" data ", "lost"]);
-    stage
+    setup.adapter.wait_for_log(&[" data ", "lost"]);
+    setup
         .metadata
         .say(SESSION, "hi")
         .expect_err("no data connection");
     // The metadata side goes on meanwhile.
-    stage.metadata.open(&Session::new("S2", IP, AGENT));
-    stage.metadata.close_session("S2");
+    setup.metadata.open(&Session::new("S2", IP, AGENT));
+    setup.metadata.close_session("S2");
 
-    let mut data = stage.server.meet_data(&Init::new(Side::Data));
-    stage
+    let mut data = setup.server.meet_data(&Init::new(Side::Data));
+    setup
         .metadata
         .say(SESSION, "hi")
         .expect_err("not subscribed");
     let subscription = data.subscribe("chat_room");
-    stage.metadata.say(SESSION, "hello again").expect("V");
+    setup.metadata.say(SESSION, "hello again").expect("V");
     assert_eq!(data.update().subscription, subscription);
     data.expect_silence();
 }
 
 #[test]
 fn a_data_connection_lost_again_and_again_leaves_one_subscription_at_a_time() {
-    let Stage {
+    let Setup {
         adapter: _adapter,
         mut metadata,
         mut data,
         server,
-    } = Stage::in_room();
+    } = Setup::in_room();
     for _ in 0..3 {
         data.connection.end_sending();
         data.connection.expect_closed();
@@ -306,16 +306,16 @@ fn a_data_connection_lost_again_and_again_leaves_one_subscription_at_a_time() {
 
 #[test]
 fn connections_come_back_on_a_port_that_was_closed_for_a_while() {
-    let mut stage = Stage::in_room();
-    stage.server.metadata.close();
-    stage.server.data.close();
-    stage.metadata.connection.abort();
-    stage.data.connection.abort();
-    let port = stage.server.metadata.port().to_string();
-    stage.adapter.wait_for_log(&["metadata", &port, "refused"]);
-    stage.server.metadata.reopen();
-    stage.server.data.reopen();
-    let (mut metadata, mut data) = stage.server.meet();
+    let mut setup = Setup::in_room();
+    setup.server.metadata.close();
+    setup.server.data.close();
+    setup.metadata.connection.abort();
+    setup.data.connection.abort();
+    let port = setup.server.metadata.port().to_string();
+    setup.adapter.wait_for_log(&["metadata", &port, "refused"]);
+    setup.server.metadata.reopen();
+    setup.server.data.reopen();
+    let (mut metadata, mut data) = setup.server.meet();
     data.subscribe("chat_room");
     metadata.say(SESSION, "back").expect("V");
     assert_eq!(data.chat().message, "back");
@@ -323,11 +323,11 @@ fn connections_come_back_on_a_port_that_was_closed_for_a_while() {
 
 #[test]
 fn one_adapter_has_one_connection_to_each_port_and_few_threads() {
-    let stage = Stage::in_room();
+    let setup = Setup::in_room();
     // Main, and a reader and a writer for each connection; a thread for signals may be there as well.
-    assert!((5..=7).contains(&stage.adapter.threads()));
+    assert!((5..=7).contains(&setup.adapter.threads()));
     for side in BOTH {
-        let socket = format!(":{:04X}", stage.server.listener(side).port());
+        let socket = format!(":{:04X}", setup.server.listener(side).port());
         let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
         let connections = table
             .lines()
@@ -343,7 +343,7 @@ fn one_adapter_has_one_connection_to_each_port_and_few_threads() {
 
 #[test]
 fn a_connection_lost_leaves_no_descriptor_and_no_thread_behind() {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let steady = server.meet_metadata(&Init::new(Side::Metadata));
     let mut figures = Vec::new();
     for _ in 0..4 {
@@ -358,7 +358,7 @@ fn a_connection_lost_leaves_no_descriptor_and_no_thread_behind() {
 
 #[test]
 fn it_idles_without_processor_time() {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let _metadata = server.meet_metadata(&Init::new(Side::Metadata));
     let mut data = server.meet_data(&Init::new(Side::Data).with_hint(1000));
     let before = adapter.ticks();

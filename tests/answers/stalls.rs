@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::thread;
 
-use crate::stage::{AGENT, IP, SESSION, command, exchange};
+use crate::setup::{AGENT, IP, SESSION, command, exchange};
 use crate::standin::{DEADLINE, DataProxy, Event, Reply, Server, Session};
 
 #[test]
@@ -115,7 +115,7 @@ fn a_data_proxy_that_reads_slowly_gets_its_answers_while_messages_flood_in() {
     let (accepted, is_closed) = (&accepted, &is_closed);
     let mut updates = 0;
     thread::scope(|scope| {
-        // Without room of its own: what passes is a refusal that came while somebody awaited one.
+        // Of no capacity: what passes is a refusal that came while one was awaited.
         let (refused, refusals) = sync_channel(0);
         let flood = scope.spawn(move || {
             let filler = "x".repeat(16 << 10);

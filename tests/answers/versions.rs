@@ -1,20 +1,20 @@
 //! The version table of the protocol page: every row, on both connections.
 
-use crate::stage::{Stage, backstage, exchange};
+use crate::setup::{Setup, exchange, start_adapter};
 use crate::standin::{Adapter, Connection, End, Init, Server, Side};
 
 fn opened(init: &Init) -> (Adapter, Server, Connection) {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let mut connection = server.listener(init.side).accept();
     connection.handshake(init);
     (adapter, server, connection)
 }
 
-/// Plays an init that is to be refused: the message names what was offered and one of the versions
+/// Sends an init that is to be refused: the message names what was offered and one of the versions
 /// needed; the connection ends; the log says as much; the other connection does not suffer.
 #[track_caller]
 fn refused(init: &Init, offered: &str, needed: &[&str]) {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let mut connection = server.listener(init.side).accept();
     let message = connection.expect_refusal(init);
     connection.expect_closed();
@@ -149,7 +149,7 @@ fn data_1_9_1_and_whatever_is_later_or_unknown_are_1_9_1() {
 
 #[test]
 fn a_refused_data_connection_leaves_metadata_served() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut metadata = server.meet_metadata(&Init::new(Side::Metadata));
     let mut data = server.data.accept();
     data.expect_refusal(&Init::offering(Side::Data, "1.8.3"));
@@ -162,13 +162,13 @@ fn a_refused_data_connection_leaves_metadata_served() {
 
 #[test]
 fn both_sides_at_their_best_agree_on_1_9_1() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     exchange(
-        &mut stage.metadata.connection,
+        &mut setup.metadata.connection,
         &[("2000c|NSC|S|S1", "2000c|NSC|V")],
     );
     exchange(
-        &mut stage.data.connection,
+        &mut setup.data.connection,
         &[("2000c|USB|S|x", "2000c|USB|V")],
     );
 }

@@ -1,6 +1,6 @@
 //! What an operator reads on stderr, and what nobody may ever read there.
 
-use crate::stage::{AGENT, IP, SESSION, Stage, backstage, command, exchange};
+use crate::setup::{AGENT, IP, SESSION, Setup, command, exchange, start_adapter};
 use crate::standin::{Adapter, Init, Listener, Server, Session, Side};
 
 /// Ends the adapter and yields all it ever logged.
@@ -14,27 +14,27 @@ fn stop(adapter: Adapter) -> String {
 
 #[test]
 fn at_info_each_connection_tells_its_story() {
-    let mut stage = Stage::in_room();
-    stage.data.unsubscribe("chat_room");
-    let metadata = stage.server.metadata.port().to_string();
-    let data = stage.server.data.port().to_string();
+    let mut setup = Setup::in_room();
+    setup.data.unsubscribe("chat_room");
+    let metadata = setup.server.metadata.port().to_string();
+    let data = setup.server.data.port().to_string();
     for (side, port) in [("metadata", &metadata), ("data", &data)] {
         for words in [&["connecting"][..], &["connected"], &["1.9.1", "keepalive"]] {
             let mut all = vec!["info", side, port];
             all.extend_from_slice(words);
-            stage.adapter.wait_for_log(&all);
+            setup.adapter.wait_for_log(&all);
         }
     }
-    stage
+    setup
         .adapter
         .wait_for_log(&["info", " data ", &data, "subscribed"]);
-    stage
+    setup
         .adapter
         .wait_for_log(&["info", " data ", &data, "unsubscribed"]);
-    stage.metadata.connection.abort();
-    stage.adapter.wait_for_log(&["metadata", &metadata, "lost"]);
-    stage.data.connection.close();
-    stage.adapter.wait_for_log(&[" data ", &data, "lost"]);
+    setup.metadata.connection.abort();
+    setup.adapter.wait_for_log(&["metadata", &metadata, "lost"]);
+    setup.data.connection.close();
+    setup.adapter.wait_for_log(&[" data ", &data, "lost"]);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_refused_connection_is_told() {
 
 #[test]
 fn the_keepalive_in_force_is_told() {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let metadata = Init::new(Side::Metadata).with_hint(7777);
     let data = Init::new(Side::Data).without_hint();
     let _connections = (server.meet_metadata(&metadata), server.meet_data(&data));
@@ -62,61 +62,61 @@ fn the_keepalive_in_force_is_told() {
 
 #[test]
 fn at_info_there_is_no_line_per_message() {
-    let mut stage = Stage::in_room();
-    let before = stage.adapter.log().lines().count();
+    let mut setup = Setup::in_room();
+    let before = setup.adapter.log().lines().count();
     for n in 0..100 {
-        stage.metadata.say(SESSION, &n.to_string()).expect("V");
-        stage.data.chat();
+        setup.metadata.say(SESSION, &n.to_string()).expect("V");
+        setup.data.chat();
     }
-    let Stage { adapter, .. } = stage;
+    let Setup { adapter, .. } = setup;
     let after = stop(adapter).lines().count();
     assert!(after < before + 20, "{before} lines, then {after}");
 }
 
 #[test]
 fn at_debug_there_is_a_line_per_request() {
-    let mut stage = Stage::with(
+    let mut setup = Setup::with(
         &["--log", "debug"],
         &Init::new(Side::Metadata),
         &Init::new(Side::Data),
     );
-    stage.open_room();
-    stage.metadata.say(SESSION, "hi").expect("V");
-    stage.metadata.connection.send_line("2000c|GIT|S|chat_room");
-    stage.metadata.close_session(SESSION);
-    stage.data.unsubscribe("chat_room");
+    setup.open_room();
+    setup.metadata.say(SESSION, "hi").expect("V");
+    setup.metadata.connection.send_line("2000c|GIT|S|chat_room");
+    setup.metadata.close_session(SESSION);
+    setup.data.unsubscribe("chat_room");
     for method in ["NNS", "NUM", "GIT", "NSC"] {
-        stage.adapter.wait_for_log(&["debug", "metadata", method]);
+        setup.adapter.wait_for_log(&["debug", "metadata", method]);
     }
     for method in ["SUB", "USB"] {
-        stage.adapter.wait_for_log(&["debug", " data ", method]);
+        setup.adapter.wait_for_log(&["debug", " data ", method]);
     }
 }
 
 #[test]
 fn at_trace_there_are_the_lines_themselves() {
-    let mut stage = Stage::with(
+    let mut setup = Setup::with(
         &["--log", "trace"],
         &Init::new(Side::Metadata),
         &Init::new(Side::Data),
     );
-    stage.open_room();
+    setup.open_room();
     exchange(
-        &mut stage.metadata.connection,
+        &mut setup.metadata.connection,
         &[("2000c|GIT|S|some item", "2000c|GIT|I|0|D|0.0|M|RMDC")],
     );
-    stage
+    setup
         .adapter
         .wait_for_log(&["trace", "2000c|GIT|S|some item"]);
-    stage
+    setup
         .adapter
         .wait_for_log(&["trace", "2000c|GIT|I|0|D|0.0|M|RMDC"]);
-    stage
+    setup
         .adapter
         .wait_for_log(&["trace", "|EOS|S|chat_room|S|"]);
 }
 
-/// Says everything that is secret, in every way in which it could slip into a log, to an adapter at
+/// Sends everything that is secret, in every way in which it could slip into a log, to an adapter at
 /// this level.
 fn log_of_secrets(level: &str) -> String {
     let credentials = [
@@ -196,7 +196,7 @@ fn no_credentials_and_no_client_passwords_at_any_level() {
 
 #[test]
 fn no_password_when_the_server_says_it_is_wrong() {
-    let (adapter, server) = backstage(&[
+    let (adapter, server) = start_adapter(&[
         "--user",
         "someone",
         "--password",
@@ -271,7 +271,7 @@ fn text_from_outside_is_escaped() {
 
 #[test]
 fn the_version_of_a_refused_init_is_escaped() {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let mut connection = server.data.accept();
     connection.expect_rac();
     // Not one of the versions of the table, but for what follows it; whatever the answer, the log

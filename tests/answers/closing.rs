@@ -1,9 +1,9 @@
 //! How a connection ends while both processes live: `CLOSE`, and the protocol errors that end it.
 
-use crate::stage::{SESSION, Stage, backstage, exchange, expect_error};
+use crate::setup::{SESSION, Setup, exchange, expect_error, start_adapter};
 use crate::standin::{Connection, Encoding, Init, Side};
 
-/// After a protocol error: the connection ends, with no other word than an error for the request
+/// After a protocol error: the connection ends, after no other line than an error for the request
 /// that was one.
 #[track_caller]
 fn expect_end(connection: &mut Connection, id: &str, method: &str) {
@@ -16,7 +16,7 @@ fn expect_end(connection: &mut Connection, id: &str, method: &str) {
 #[test]
 fn close_before_the_init_ends_the_connection_without_a_reply_and_says_why() {
     for side in [Side::Metadata, Side::Data] {
-        let (adapter, server) = backstage(&[]);
+        let (adapter, server) = start_adapter(&[]);
         let mut connection = server.listener(side).accept();
         connection.expect_rac();
         connection.send_line("0|CLOSE|S|reason|S|wrong+credentials");
@@ -28,7 +28,7 @@ fn close_before_the_init_ends_the_connection_without_a_reply_and_says_why() {
 #[test]
 fn close_after_the_init_ends_the_connection_and_the_adapter_comes_back() {
     for side in [Side::Metadata, Side::Data] {
-        let (adapter, server) = backstage(&[]);
+        let (adapter, server) = start_adapter(&[]);
         let mut connection = server.listener(side).accept();
         connection.handshake(&Init::new(side));
         connection.send_line("0|CLOSE|S|reason|S|going+down");
@@ -40,11 +40,11 @@ fn close_after_the_init_ends_the_connection_and_the_adapter_comes_back() {
 
 #[test]
 fn the_reason_is_form_encoded_even_on_1_9_1() {
-    let stage = Stage::new();
-    let mut connection = stage.metadata.connection;
+    let setup = Setup::new();
+    let mut connection = setup.metadata.connection;
     connection.send_line("0|CLOSE|S|reason|S|caff%C3%A8%7Cnero+e+%2B");
     connection.expect_closed();
-    stage.adapter.wait_for_log(&["caffè|nero e +"]);
+    setup.adapter.wait_for_log(&["caffè|nero e +"]);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn close_works_whatever_its_arguments() {
         "|S|else|S|x|S|reason|S|y",
         "|B|1|nonsense",
     ] {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         let mut connection = server.metadata.accept();
         connection.handshake(&Init::new(Side::Metadata));
         connection.send_line(format!("0|CLOSE{arguments}"));
@@ -76,14 +76,14 @@ fn close_works_whatever_its_arguments() {
 
 #[test]
 fn close_on_one_connection_leaves_the_other() {
-    let mut stage = Stage::in_room();
-    stage.metadata.connection.send_line("0|CLOSE");
-    stage.metadata.connection.expect_closed();
-    stage.data.expect_silence();
-    let mut metadata = stage.server.meet_metadata(&Init::new(Side::Metadata));
+    let mut setup = Setup::in_room();
+    setup.metadata.connection.send_line("0|CLOSE");
+    setup.metadata.connection.expect_closed();
+    setup.data.expect_silence();
+    let mut metadata = setup.server.meet_metadata(&Init::new(Side::Metadata));
     // The same Proxy instance, so its sessions are known, and the subscription was never touched.
     metadata.say(SESSION, "still here").expect("V");
-    assert_eq!(stage.data.chat().message, "still here");
+    assert_eq!(setup.data.chat().message, "still here");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_request_before_the_init_ends_the_connection() {
         (Side::Data, "USB", "|S|chat_room"),
     ];
     for (side, method, arguments) in requests {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         let mut connection = server.listener(side).accept();
         connection.expect_rac();
         connection.send_line(format!("2000c|{method}{arguments}"));
@@ -109,7 +109,7 @@ fn a_request_before_the_init_ends_the_connection() {
 #[test]
 fn a_second_init_ends_the_connection() {
     for side in [Side::Metadata, Side::Data] {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         let mut connection = server.listener(side).accept();
         let init = Init::new(side);
         connection.handshake(&init);
@@ -122,7 +122,7 @@ fn a_second_init_ends_the_connection() {
 #[test]
 fn a_second_init_breaks_the_rules_though_it_is_the_other_sides() {
     for (side, line) in [(Side::Metadata, "1c|DPI"), (Side::Data, "1c|MPI")] {
-        let (adapter, server) = backstage(&[]);
+        let (adapter, server) = start_adapter(&[]);
         let mut connection = server.listener(side).accept();
         let init = Init::new(side);
         connection.handshake(&init);
@@ -135,20 +135,20 @@ fn a_second_init_breaks_the_rules_though_it_is_the_other_sides() {
 
 #[test]
 fn what_was_asked_before_the_second_init_is_answered() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     let init = Init::new(Side::Metadata);
     exchange(
-        &mut stage.metadata.connection,
+        &mut setup.metadata.connection,
         &[("2000c|NSC|S|S1", "2000c|NSC|V")],
     );
-    stage.metadata.connection.send_line(init.line());
-    expect_end(&mut stage.metadata.connection, &init.id, "MPI");
-    stage.data.expect_silence();
+    setup.metadata.connection.send_line(init.line());
+    expect_end(&mut setup.metadata.connection, &init.id, "MPI");
+    setup.data.expect_silence();
 }
 
 #[test]
 fn an_init_of_the_data_side_on_the_metadata_port_is_refused() {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let mut connection = server.metadata.accept();
     connection.expect_rac();
     let init = Init::new(Side::Data);
@@ -167,7 +167,7 @@ fn an_init_of_the_data_side_on_the_metadata_port_is_refused() {
 
 #[test]
 fn an_init_of_the_metadata_side_on_the_data_port_is_refused() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut connection = server.data.accept();
     connection.expect_rac();
     let init = Init::new(Side::Metadata);

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::stage::command;
+use crate::setup::command;
 use crate::standin::{Exit, Init, Server, Side};
 
 fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Exit {

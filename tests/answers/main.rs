@@ -19,6 +19,6 @@ mod logs;
 mod malformed;
 mod messages;
 mod metadata;
-mod stage;
+mod setup;
 mod stalls;
 mod versions;
