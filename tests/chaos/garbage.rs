@@ -1,8 +1,8 @@
 //! Lines that a connection must survive: those that get no answer, and those that get an error.
 
+use crate::proxy::Proxy;
 use crate::random::Random;
 use crate::requests::Due;
-use crate::talk::Talk;
 
 /// A line beyond the limit, in bytes.
 const TOO_LONG: usize = (4 << 20) + 100;
@@ -43,8 +43,8 @@ pub(crate) fn malformed(random: &mut Random, method: &str) -> Vec<u8> {
 }
 
 /// A request that is too long a line.
-pub(crate) fn too_long(talk: &mut Talk<'_>, method: &'static str) -> Vec<u8> {
+pub(crate) fn too_long(proxy: &mut Proxy<'_>, method: &'static str) -> Vec<u8> {
     let mut arguments = vec![b'x'; TOO_LONG];
     arguments[..3].copy_from_slice(b"|S|");
-    talk.request(method, &arguments, Due::Error("E"))
+    proxy.request(method, &arguments, Due::Error("E"))
 }
