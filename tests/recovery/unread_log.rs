@@ -1,6 +1,6 @@
 //! A log that is not read holds nothing up, and one that is read is whole.
 
-use crate::stage::SESSION;
+use crate::setup::SESSION;
 use crate::standin::{Server, Session};
 use std::fs::{self, File};
 use std::io::Read;
