@@ -11,4 +11,8 @@ mod hello_world;
 #[allow(dead_code, reason = "its `main` is not called here")]
 mod login;
 
+mod defaults;
+mod errors;
 mod examples;
+mod feed;
+mod proxy;
