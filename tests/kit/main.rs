@@ -16,3 +16,4 @@ mod errors;
 mod examples;
 mod feed;
 mod proxy;
+mod subscriptions;
