@@ -16,4 +16,5 @@ mod errors;
 mod examples;
 mod feed;
 mod proxy;
+mod requests;
 mod subscriptions;
