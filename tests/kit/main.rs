@@ -18,3 +18,5 @@ mod feed;
 mod proxy;
 mod requests;
 mod subscriptions;
+mod threads;
+mod unsent;
