@@ -4,7 +4,7 @@ use crate::feed::{Feed, update};
 use crate::proxy::{self, Lines};
 use crate::standin::{DEADLINE, Event};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -41,19 +41,21 @@ fn every_update_stands_between_the_end_of_the_snapshot_and_the_reply_that_closes
     });
     let mut proxy = proxy::data(feed);
     proxy.set_update_limit(LIMIT);
-    let is_over = AtomicBool::new(false);
     let (sent, is_sent) = mpsc::sync_channel(1);
     let mut lines = Vec::new();
     // The id of an item's USB → that of its SUB.
     let mut closes = HashMap::new();
     let accepted: u64 = thread::scope(|scope| {
+        // The threads end when this is gone, be it because the test failed.
+        let running = Arc::new(());
         let threads: Vec<_> = (0..THREADS)
             .map(|thread| {
-                let (handle, is_over, sent) = (handle.clone(), &is_over, sent.clone());
+                let (handle, sent) = (handle.clone(), sent.clone());
+                let running = Arc::downgrade(&running);
                 scope.spawn(move || {
                     let mut accepted = 0;
                     for n in thread.. {
-                        if is_over.load(Ordering::Relaxed) {
+                        if running.strong_count() == 0 {
                             break;
                         }
                         let item = ITEMS[n % ITEMS.len()];
@@ -88,7 +90,7 @@ fn every_update_stands_between_the_end_of_the_snapshot_and_the_reply_that_closes
                 closes.insert(format!("{unsubscribe}{item}"), format!("{subscribe}{item}"));
             }
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(running);
         threads
             .into_iter()
             .map(|thread| thread.join().expect("no panic"))
