@@ -108,9 +108,12 @@ impl ItemEventListener {
         }
     }
 
-    /// Sends an event of an item (`UD3`). `fill` writes its fields; it must not use the listener.
+    /// Sends an event of an item (`UD3`). `fill` writes its fields. While it runs, other threads wait
+    /// for the listener: it must not use the listener itself, nor take a lock under which somebody
+    /// else does.
     ///
-    /// `is_snapshot` marks the events of the snapshot, where the provider has one.
+    /// `is_snapshot` marks the events of the snapshot, where the provider has one
+    /// ([`is_snapshot_available`](super::DataProvider::is_snapshot_available)).
     ///
     /// # Errors
     /// [`Unsent`]; nothing is sent then.
