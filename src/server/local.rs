@@ -84,7 +84,7 @@ impl LocalProxy {
         Ok(())
     }
 
-    /// What was received since the last call.
+    /// What was received since the last call: whole lines, each with its CR LF.
     pub fn received(&mut self) -> Vec<u8> {
         let mut received = Vec::new();
         for item in self.items.try_iter() {
@@ -96,7 +96,8 @@ impl LocalProxy {
         received
     }
 
-    /// Takes no more than so many bytes of updates before [`received`](Self::received) is called.
+    /// Takes no more than so many bytes of updates before [`received`](Self::received) is called,
+    /// until the next connection.
     pub fn set_update_limit(&mut self, bytes: usize) {
         self.outbox.set_update_limit(bytes);
     }

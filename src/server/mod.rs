@@ -166,8 +166,9 @@ impl Servers {
         self.credentials.get()
     }
 
-    /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port as soon as it
-    /// is there. `provider` makes one provider for each server.
+    /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port, its
+    /// `request_reply_port`, as soon as it is there, and does not wait for it. `provider` makes one
+    /// provider for each server.
     ///
     /// # Errors
     /// [`StartError`].
@@ -179,8 +180,9 @@ impl Servers {
         self.start(port, Box::new(MetadataService::new(provider())))
     }
 
-    /// Starts a data provider: connects to the Proxy Data Adapter on that port as soon as it is
-    /// there. `provider` makes one provider for each server.
+    /// Starts a data provider: connects to the Proxy Data Adapter on that port, its
+    /// `request_reply_port`, as soon as it is there, and does not wait for it. `provider` makes one
+    /// provider for each server.
     ///
     /// # Errors
     /// [`StartError`].
@@ -247,7 +249,8 @@ pub type MetadataProviderServer = ProviderServer;
 pub type DataProviderServer = ProviderServer;
 
 impl ProviderServer {
-    /// Blocks until the end is requested ([`Servers::request_stop`]).
+    /// Blocks until the end is requested ([`Servers::request_stop`]), which is the end of all
+    /// providers of the same [`Servers`].
     pub fn wait(&self) {
         self.shutdown.wait_for_request();
     }
