@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::clients::Client;
-use crate::goals::{Bound, Goals};
 use crate::options::Options;
 use crate::script::{Script, Text};
 use crate::stats::Pairs;
@@ -15,13 +14,8 @@ use crate::subject::{Program, Subject};
 use crate::table::{Table, compared, short};
 use crate::throughput::SESSIONS;
 
-/// Prints the table and notes the figure that has a bound.
-pub(crate) fn run(
-    options: &Options,
-    adapter: &Program,
-    relay: &Program,
-    goals: &mut Goals,
-) -> io::Result<()> {
+/// Prints the table.
+pub(crate) fn run(options: &Options, adapter: &Program, relay: &Program) -> io::Result<()> {
     println!("### System calls\n");
     let Some(counter) = Counter::ALL.into_iter().find(Counter::works) else {
         println!("Left out: neither `perf stat` nor `strace` can count here.\n");
@@ -48,13 +42,6 @@ pub(crate) fn run(
         let pairs = Pairs::of(&[(per_message(adapter)?, per_message(relay)?)], |calls| {
             *calls
         });
-        if window == 4096 {
-            goals.note(
-                "system calls per message at 4096",
-                Bound::AtMost(0.02),
-                pairs.ours(),
-            );
-        }
         table.row(
             [
                 vec![format!("64 B, {window} outstanding")],

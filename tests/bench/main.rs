@@ -98,7 +98,7 @@ fn run(options: &Options) -> io::Result<()> {
         footprint::run(options, &adapter, &relay, &build, &mut goals)?;
     }
     if options.wants("calls") {
-        calls::run(options, &adapter, &relay, &mut goals)?;
+        calls::run(options, &adapter, &relay)?;
     }
     goals.print();
     Ok(())
