@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::clients::Client;
 use crate::options::Options;
+use crate::proxies::SUBSCRIPTION;
 use crate::script::{Script, Text};
 use crate::stats::Pairs;
 use crate::subject::{Program, Subject};
@@ -39,7 +40,7 @@ pub(crate) fn run(options: &Options, adapter: &Program, relay: &Program) -> io::
             let count = |messages| count(&counter, program, window, messages, &report);
             Ok((count(messages)? - count(0)?) / messages as f64)
         };
-        let pairs = Pairs::of(&[(per_message(adapter)?, per_message(relay)?)], |calls| {
+        let pairs = Pairs::of(&[[per_message(adapter)?, per_message(relay)?]], |calls| {
             *calls
         });
         table.row(
@@ -71,12 +72,7 @@ fn count(
         })
         .collect();
     subject.open(&clients)?;
-    let script = Script::chat(
-        &clients,
-        Text::Plain(64),
-        2 * window,
-        subject.link.subscription,
-    );
+    let script = Script::chat(&clients, Text::Plain(64), 2 * window, SUBSCRIPTION);
     subject.send(&script, window, messages)?;
     subject.end_traced()?;
     let report = fs::read_to_string(report)?;

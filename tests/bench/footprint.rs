@@ -22,12 +22,12 @@ pub(crate) fn run(
 ) -> io::Result<()> {
     let mut starts = Vec::new();
     for _ in 0..options.rounds * 3 {
-        starts.push((Subject::start(adapter)?.ready, Subject::start(relay)?.ready));
+        starts.push([Subject::start(adapter)?.ready, Subject::start(relay)?.ready]);
     }
     let starts = Pairs::of(&starts, |ready| ready.as_secs_f64() * 1e3);
 
     let idle = Duration::from_secs(if options.quick { 1 } else { 5 });
-    let stock = [(stock(adapter, idle)?, stock(relay, idle)?)];
+    let stock = [[stock(adapter, idle)?, stock(relay, idle)?]];
     let lean = lean(options, idle)?;
 
     let mut table = Table::new(&["figure", "adapter", "bare relay", "ratio"]);

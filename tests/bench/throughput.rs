@@ -60,7 +60,7 @@ pub(crate) fn run(
             sessions: SESSIONS,
         }));
     }
-    let measured = turns::take(adapter, relay, &cases, options.rounds, options.span)?;
+    let measured = turns::take(&[adapter, relay], &cases, options.rounds, options.span)?;
     println!("### Messages\n");
     turns::print(&measured, "text, outstanding", "bare relay", |case| {
         let text = TEXTS
