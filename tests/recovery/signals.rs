@@ -232,7 +232,7 @@ fn hangup_and_broken_pipe_do_not_end_it() {
 }
 
 #[test]
-fn a_close_is_judged_by_the_credentials_that_its_own_connection_has_sent() {
+fn a_refusal_is_judged_by_the_credentials_that_its_own_connection_has_sent() {
     let files = Files::new();
     let set = |user: &str, password: &str| {
         files.write("chat-adapter.user", user);
@@ -244,25 +244,21 @@ fn a_close_is_judged_by_the_credentials_that_its_own_connection_has_sent() {
         .args(server.arguments())
         .env("CREDENTIALS_DIRECTORY", files.directory())
         .start();
-    let connections = [Side::Metadata, Side::Data].map(|side| {
+    let [mut metadata, data] = [Side::Metadata, Side::Data].map(|side| {
         let mut connection = server.listener(side).accept();
         let sent = Some(("olga".to_owned(), "open-sesame".to_owned()));
         assert_eq!(connection.expect_rac().credentials, sent);
-        (side.name(), connection)
+        connection
     });
     set("nina", "shut-barley");
     adapter.signal("HUP");
     adapter.wait_for_log(&["reloaded"]);
-    for (name, mut connection) in connections {
-        connection.send_line("0|CLOSE|S|reason|S|open-sesame+is+wrong");
-        connection.expect_closed();
-        adapter.wait_for_log(&[
-            "warn",
-            &format!(" {name} "),
-            "\"olga\"",
-            "(a reason that quotes the password)",
-        ]);
-    }
+    metadata.send_line("0|CLOSE|S|reason|S|open-sesame+is+wrong");
+    metadata.expect_closed();
+    let reason = "(a reason that quotes the password)";
+    adapter.wait_for_log(&["warn", " metadata ", "\"olga\"", reason]);
+    data.close();
+    adapter.wait_for_log(&["warn", " data ", "\"olga\"", "without a word"]);
     let log = adapter.log();
     assert!(!log.contains("open-sesame"), "{log}");
     assert!(!log.contains("nina"), "{log}");
