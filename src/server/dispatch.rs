@@ -285,6 +285,7 @@ impl Dispatch {
                     "malformed {method}, answered with an error: {why}"
                 ));
                 call.error(ErrorKind::Generic, &why, replies).end();
+                self.wait.has_taken_hello = true;
                 return Ok(());
             }
         };
@@ -322,12 +323,13 @@ impl Dispatch {
             credentials.is_some_and(|credentials| reason.contains(credentials.password.reveal()))
         };
         let reason = Parameters::unchecked(args).get("reason");
+        let at_hello = self.encoding.is_none() && !self.wait.has_taken_hello;
         Disconnect::CloseRequest {
             reason: reason.map(|reason| match quotes(&reason) {
                 true => "(a reason that quotes the password)".into(),
                 false => reason.into_owned(),
             }),
-            at_hello: self.encoding.is_none().then(|| self.user()),
+            at_hello: at_hello.then(|| self.user()),
         }
     }
 

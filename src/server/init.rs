@@ -115,6 +115,8 @@ pub struct InitWait {
     logged: Option<Instant>,
     /// What came that is no request, and when the first of it did.
     not_ari: Option<(Instant, String)>,
+    /// An init came, and was malformed: the Proxy has taken the hello, and may send another.
+    pub has_taken_hello: bool,
 }
 
 impl InitWait {
@@ -124,6 +126,7 @@ impl InitWait {
             since: Instant::now(),
             logged: None,
             not_ari: None,
+            has_taken_hello: false,
         }
     }
 
@@ -159,7 +162,7 @@ impl InitWait {
 
     /// Whether the peer said a word so far, `pending` being what there is of a line.
     pub fn is_silent(&self, pending: &[u8]) -> bool {
-        self.not_ari.is_none() && pending.is_empty()
+        !self.has_taken_hello && self.not_ari.is_none() && pending.is_empty()
     }
 
     /// Whether to wait on.

@@ -137,11 +137,12 @@ fn a_second_init_breaks_the_rules_though_it_is_the_other_sides() {
 fn what_was_asked_before_the_second_init_is_answered() {
     let mut setup = Setup::new();
     let init = Init::new(Side::Metadata);
-    exchange(
-        &mut setup.metadata.connection,
-        &[("2000c|NSC|S|S1", "2000c|NSC|V")],
-    );
-    setup.metadata.connection.send_line(init.line());
+    let line = init.line();
+    setup
+        .metadata
+        .connection
+        .send_lines(["2000c|NSC|S|S1", &line]);
+    setup.metadata.connection.expect("2000c|NSC|V");
     expect_end(&mut setup.metadata.connection, &init.id, "MPI");
     setup.data.expect_silence();
 }

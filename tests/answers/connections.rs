@@ -196,18 +196,6 @@ fn the_rest_of_a_line_is_no_part_of_the_next_connection() {
     );
 }
 
-#[test]
-fn each_new_connection_may_open_with_a_byte_order_mark() {
-    let (_adapter, server) = start_adapter(&[]);
-    for _ in 0..2 {
-        let mut connection = server.data.accept();
-        connection.expect_rac();
-        let init = Init::new(Side::Data);
-        connection.send(format!("\u{feff}{}\r\n", init.line()));
-        connection.expect(&init.answer_line().expect("not a refusal"));
-    }
-}
-
 /// Loses the metadata connection of a room that is open, and takes the adapter in again with this
 /// init. Yields what a message of the session opened before gets.
 fn after_reconnection(before: &Init, after: &Init) -> Result<(), String> {

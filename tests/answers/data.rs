@@ -96,28 +96,6 @@ fn usb_of_what_is_not_subscribed_succeeds_and_changes_nothing() {
 }
 
 #[test]
-fn usb_closes_the_room_and_the_next_sub_opens_it_under_its_own_id() {
-    let mut setup = Setup::in_room();
-    let mut last = String::new();
-    for round in 0..10 {
-        setup.data.unsubscribe("chat_room");
-        setup
-            .metadata
-            .say(SESSION, "hi")
-            .expect_err("nobody listens");
-        let subscription = setup.data.subscribe("chat_room");
-        assert_ne!(subscription, last);
-        let text = format!("round {round}");
-        setup.metadata.say(SESSION, &text).expect("V");
-        let update = setup.data.update();
-        assert_eq!(update.subscription, subscription);
-        assert_eq!(update.field("message"), Some(text.as_str()));
-        last = subscription;
-    }
-    setup.data.expect_silence();
-}
-
-#[test]
 fn the_room_is_open_as_soon_as_the_reply_is_there() {
     let mut setup = Setup::in_room();
     for _ in 0..200 {

@@ -150,6 +150,26 @@ fn a_malformed_init_is_answered_and_a_proper_one_is_served() {
 }
 
 #[test]
+fn a_proxy_that_goes_after_a_malformed_init_is_not_taken_for_one_that_refuses_credentials() {
+    for (side, last) in [
+        (Side::Metadata, ""),
+        (Side::Data, ""),
+        (Side::Metadata, "0|CLOSE|S|reason|S|no+init\r\n"),
+    ] {
+        let (adapter, server) = start_adapter(&["--user", "user1", "--password", "pwd1"]);
+        let mut connection = server.listener(side).accept();
+        connection.expect_rac();
+        connection.send_line(format!("1000c|{}|B|1|B|1", side.method()));
+        let head = format!("1000c|{}|E", side.method());
+        expect_error(&mut connection, &head, Encoding::Form);
+        connection.send(last);
+        connection.close();
+        let line = adapter.wait_for_log(&[&format!(" {} ", side.name()), "next try"]);
+        assert!(!line.contains("credentials"), "{line}");
+    }
+}
+
+#[test]
 fn requests_in_the_same_write_as_the_init_are_served_after_it() {
     let (_adapter, server) = start_adapter(&[]);
     let mut connection = server.metadata.accept();

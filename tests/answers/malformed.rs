@@ -277,15 +277,6 @@ fn binary_rubbish_is_skipped_with_a_warning() {
 }
 
 #[test]
-fn the_warning_names_an_unknown_method() {
-    let mut setup = Setup::new();
-    setup.metadata.connection.send_line("1000c|QWERTY|S|a");
-    setup.adapter.wait_for_log(&["warn", "metadata", "QWERTY"]);
-    setup.data.connection.send_line("1000c|ASDFGH|S|a");
-    setup.adapter.wait_for_log(&["warn", " data ", "ASDFGH"]);
-}
-
-#[test]
 fn the_warning_of_a_malformed_request_names_its_method() {
     let mut setup = Setup::new();
     setup.metadata.connection.send_line("1000c|GIT|I|1");

@@ -278,18 +278,3 @@ fn open_chat_and_close_in_one_write_take_effect_in_this_order() {
     assert_eq!(setup.data.chat().message, "in time");
     setup.data.expect_silence();
 }
-
-#[test]
-fn every_update_is_live_and_carries_the_subscription() {
-    let mut setup = Setup::new();
-    setup.metadata.open(&Session::new(SESSION, IP, AGENT));
-    let subscription = setup.data.subscribe("chat_room");
-    for text in ["one", "two"] {
-        setup.metadata.say(SESSION, text).expect("V");
-        let update = setup.data.update();
-        assert_eq!(update.item, "chat_room");
-        assert_eq!(update.subscription, subscription);
-        assert!(!update.snapshot);
-        assert_eq!(update.field("message"), Some(text));
-    }
-}

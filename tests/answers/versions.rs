@@ -1,6 +1,6 @@
 //! The version table of the protocol page: every row, on both connections.
 
-use crate::setup::{Setup, exchange, start_adapter};
+use crate::setup::{exchange, start_adapter};
 use crate::standin::{Adapter, Connection, End, Init, Server, Side};
 
 fn opened(init: &Init) -> (Adapter, Server, Connection) {
@@ -157,18 +157,5 @@ fn a_refused_data_connection_leaves_metadata_served() {
     exchange(
         &mut metadata.connection,
         &[("2000c|NSC|S|S1", "2000c|NSC|V")],
-    );
-}
-
-#[test]
-fn both_sides_at_their_best_agree_on_1_9_1() {
-    let mut setup = Setup::new();
-    exchange(
-        &mut setup.metadata.connection,
-        &[("2000c|NSC|S|S1", "2000c|NSC|V")],
-    );
-    exchange(
-        &mut setup.data.connection,
-        &[("2000c|USB|S|x", "2000c|USB|V")],
     );
 }

@@ -13,6 +13,8 @@ fn the_longest_message_there_can_be_arrives() {
     setup.metadata.connection.send_line(format!("{head}{text}"));
     setup.metadata.connection.expect("1|NUM|V");
     assert_eq!(setup.data.chat().message, text);
+    setup.metadata.say(SESSION, "short").unwrap();
+    assert_eq!(setup.data.chat().message, "short");
 }
 
 #[test]
