@@ -162,7 +162,7 @@ impl<'a> Writer<'a> {
         if self.check_at.is_some_and(|at| at <= now) {
             let has_arrived = self.stall.check();
             // What a rush has left behind is the allocator's again.
-            self.outbox.drop_spares();
+            self.outbox.drop_reusable();
             self.ciphertext = Vec::new();
             self.check_at = (!has_arrived).then(|| now + CHECK_AFTER);
         }
