@@ -63,7 +63,6 @@ pub enum Kind {
 
 impl Batch {
     /// How many updates are lost when only so many bytes of the batch were taken by the system.
-    #[must_use]
     pub fn lost_updates(&self, taken: usize) -> u64 {
         match self.kind {
             Kind::Replies => 0,
@@ -91,7 +90,6 @@ pub struct Outbox {
 
 impl Outbox {
     /// An outbox for a connection, and what its writer receives from.
-    #[must_use]
     pub fn new() -> (Outbox, Receiver<Item>) {
         // The bounds are kept by counting bytes. A channel bounded by entries would either hold few
         // batches of one message, or cost the memory of its slots from the start.
@@ -139,7 +137,6 @@ impl Outbox {
     }
 
     /// Bytes that wait to be written.
-    #[must_use]
     pub fn queued(&self) -> usize {
         let queued = self.queued.iter();
         queued.map(|bytes| bytes.load(Ordering::Relaxed)).sum()

@@ -1,15 +1,15 @@
-//! What a Proxy Data Adapter says, and what it should not.
+//! What a Proxy Data Adapter sends, and what it should not.
 
 use std::time::Duration;
 
 use crate::garbage;
 use crate::ledger::Connection;
+use crate::proxy::Proxy;
 use crate::random::Random;
 use crate::requests::Due;
-use crate::side::Part;
+use crate::side::Behaviour;
 use crate::standin::{Init, Side};
-use crate::talk::Talk;
-use crate::world::{Play, Stage, World};
+use crate::world::{Phase, Run, World};
 
 /// The data side.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub(crate) struct Data {
 
 /// The things it does.
 #[derive(Clone, Copy)]
-enum Act {
-    Listen,
+enum Action {
+    Read,
     Stall,
     Subscribe,
     Unsubscribe,
@@ -32,16 +32,16 @@ enum Act {
     TooLong,
 }
 
-const ACTS: [(usize, Act); 9] = [
-    (50, Act::Listen),
-    (4, Act::Stall),
-    (30, Act::Subscribe),
-    (4, Act::Unsubscribe),
-    (4, Act::Renew),
-    (5, Act::Refused),
-    (5, Act::Malformed),
-    (5, Act::Garbage),
-    (1, Act::TooLong),
+const ACTIONS: [(usize, Action); 9] = [
+    (50, Action::Read),
+    (4, Action::Stall),
+    (30, Action::Subscribe),
+    (4, Action::Unsubscribe),
+    (4, Action::Renew),
+    (5, Action::Refused),
+    (5, Action::Malformed),
+    (5, Action::Garbage),
+    (1, Action::TooLong),
 ];
 
 impl Data {
@@ -50,26 +50,26 @@ impl Data {
         Self { open: None }
     }
 
-    fn subscription(&mut self, talk: &mut Talk<'_>) -> Vec<u8> {
-        let id = talk.id();
-        talk.world.ledger().subscribing(talk.connection, &id);
+    fn subscription(&mut self, proxy: &mut Proxy<'_>) -> Vec<u8> {
+        let id = proxy.id();
+        proxy.world.ledger().subscribing(proxy.connection, &id);
         self.open = Some(id.clone());
-        talk.request_under(&id, "SUB", b"|S|chat_room", Due::Subscription(id.clone()))
+        proxy.request_under(&id, "SUB", b"|S|chat_room", Due::Subscription(id.clone()))
     }
 
-    fn unsubscription(&mut self, talk: &mut Talk<'_>) -> Vec<u8> {
+    fn unsubscription(&mut self, proxy: &mut Proxy<'_>) -> Vec<u8> {
         let due = match self.open.take() {
             Some(id) => {
-                talk.world.ledger().unsubscribing();
+                proxy.world.ledger().unsubscribing();
                 Due::Unsubscription(id)
             }
             None => Due::VOID,
         };
-        talk.request("USB", b"|S|chat_room", due)
+        proxy.request("USB", b"|S|chat_room", due)
     }
 }
 
-impl Part for Data {
+impl Behaviour for Data {
     const SIDE: Side = Side::Data;
 
     fn init(&mut self, random: &mut Random) -> Init {
@@ -77,48 +77,48 @@ impl Part for Data {
         init.with_hint(random.pick(&[8000, 1000, 0]))
     }
 
-    fn begins(&mut self, world: &World) -> Play<Connection> {
+    fn begins(&mut self, world: &World) -> Run<Connection> {
         Ok(world.ledger().data_begins()?)
     }
 
     fn missed(&mut self, _unsure: bool) {}
 
-    fn opened(&mut self, _talk: &mut Talk<'_>) -> Play<()> {
+    fn opened(&mut self, _talk: &mut Proxy<'_>) -> Run<()> {
         Ok(())
     }
 
-    fn act(&mut self, talk: &mut Talk<'_>, random: &mut Random) -> Play<()> {
-        if talk.world.is_stormy() {
-            let world = talk.world;
-            return talk.stall_while(|| world.is_stormy());
+    fn act(&mut self, proxy: &mut Proxy<'_>, random: &mut Random) -> Run<()> {
+        if proxy.world.is_overloaded() {
+            let world = proxy.world;
+            return proxy.stall_while(|| world.is_overloaded());
         }
-        let bytes = match random.weighted(&ACTS) {
-            Act::Listen => return talk.listen(random.millis(0, 30)),
-            Act::Stall => return talk.stall(random.millis(10, 700), b""),
-            Act::Subscribe if self.open.is_none() => self.subscription(talk),
-            Act::Subscribe => return talk.listen(random.millis(0, 10)),
-            Act::Unsubscribe => self.unsubscription(talk),
-            Act::Renew => {
-                let first = self.unsubscription(talk);
-                [first, self.subscription(talk)].concat()
+        let bytes = match random.weighted(&ACTIONS) {
+            Action::Read => return proxy.read_for(random.millis(0, 30)),
+            Action::Stall => return proxy.stall(random.millis(10, 700), b""),
+            Action::Subscribe if self.open.is_none() => self.subscription(proxy),
+            Action::Subscribe => return proxy.read_for(random.millis(0, 10)),
+            Action::Unsubscribe => self.unsubscription(proxy),
+            Action::Renew => {
+                let first = self.unsubscription(proxy);
+                [first, self.subscription(proxy)].concat()
             }
-            Act::Refused if random.chance(50) => talk.request("USB", b"|S|other", Due::VOID),
-            Act::Refused => talk.request("SUB", b"|S|other", Due::Error("EU")),
-            Act::Malformed => {
+            Action::Refused if random.chance(50) => proxy.request("USB", b"|S|other", Due::VOID),
+            Action::Refused => proxy.request("SUB", b"|S|other", Due::Error("EU")),
+            Action::Malformed => {
                 let method = random.pick(&["SUB", "USB"]);
                 let arguments = garbage::malformed(random, method);
-                talk.request(method, &arguments, Due::Error("E"))
+                proxy.request(method, &arguments, Due::Error("E"))
             }
-            Act::Garbage => garbage::unanswered(random),
-            Act::TooLong => garbage::too_long(talk, "SUB"),
+            Action::Garbage => garbage::unanswered(random),
+            Action::TooLong => garbage::too_long(proxy, "SUB"),
         };
         match random.chance(20) && bytes.len() < 20_000 {
-            true => talk.send_torn(&bytes, random),
-            false => talk.send(&bytes),
+            true => proxy.send_torn(&bytes, random),
+            false => proxy.send(&bytes),
         }
     }
 
-    fn ended(&mut self, world: &World, connection: Connection, in_order: bool) -> Play<()> {
+    fn ended(&mut self, world: &World, connection: Connection, in_order: bool) -> Run<()> {
         self.open = None;
         if in_order {
             world.ledger().data_gone(connection, true)?;
@@ -126,17 +126,17 @@ impl Part for Data {
         Ok(())
     }
 
-    fn finale(&mut self, mut talk: Talk<'_>, _random: &mut Random) -> Play<()> {
+    fn end_of_run(&mut self, mut proxy: Proxy<'_>, _random: &mut Random) -> Run<()> {
         if self.open.is_none() {
-            let bytes = self.subscription(&mut talk);
-            talk.send(&bytes)?;
+            let bytes = self.subscription(&mut proxy);
+            proxy.send(&bytes)?;
         }
-        talk.listen_until("the subscription", |talk| talk.is_answered())?;
-        talk.world.reached(Stage::Open);
-        while talk.world.stage() < Stage::Ending {
-            talk.listen(Duration::from_millis(20))?;
+        proxy.read_until("the subscription", |proxy| proxy.is_answered())?;
+        proxy.world.reached(Phase::Open);
+        while proxy.world.phase() < Phase::Ending {
+            proxy.read_for(Duration::from_millis(20))?;
         }
-        talk.listen_to_the_end()?;
-        Ok(talk.world.ledger().data_gone(talk.connection, true)?)
+        proxy.read_to_the_end()?;
+        Ok(proxy.world.ledger().data_gone(proxy.connection, true)?)
     }
 }

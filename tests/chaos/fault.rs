@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::port::Port;
+use crate::proxy::Proxy;
 use crate::random::Random;
 use crate::standin::Init;
-use crate::talk::Talk;
-use crate::world::Play;
+use crate::world::Run;
 
 /// One end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Fault {
     TornReset,
     /// An end in the middle of a line.
     TornFinish,
-    /// The Proxy says CLOSE.
+    /// The Proxy sends CLOSE.
     Close,
     /// The Proxy breaks the rules.
     SecondInit,
@@ -36,17 +36,17 @@ impl Fault {
         ])
     }
 
-    /// Ends the connection. Says whether that was in good order, so that all that was queued has come; and for how
+    /// Ends the connection. Yields whether that was in good order, so that all that was queued has come; and for how
     /// long connections were refused.
-    pub(crate) fn play(
+    pub(crate) fn run(
         self,
-        mut talk: Talk<'_>,
+        mut proxy: Proxy<'_>,
         port: &mut Port,
         init: &Init,
         random: &mut Random,
-    ) -> Play<(bool, Duration)> {
-        let world = talk.world;
-        talk.doom();
+    ) -> Run<(bool, Duration)> {
+        let world = proxy.world;
+        proxy.allow_end();
         let mut away = Duration::ZERO;
         match self {
             Fault::TornReset | Fault::TornFinish => {
@@ -56,22 +56,22 @@ impl Fault {
                     b"\r",
                     b"7f|SUB|S|chat_room",
                 ];
-                talk.send(random.pick(&torn))?;
+                proxy.send(random.pick(&torn))?;
             }
-            Fault::Close => talk.send(b"0|CLOSE|S|reason|S|chaos\r\n")?,
-            Fault::SecondInit => talk.send((init.line() + "\r\n").as_bytes())?,
+            Fault::Close => proxy.send(b"0|CLOSE|S|reason|S|chaos\r\n")?,
+            Fault::SecondInit => proxy.send((init.line() + "\r\n").as_bytes())?,
             Fault::Restart => port.close(),
             Fault::Reset | Fault::Finish => {}
         }
         match self {
-            Fault::Reset | Fault::TornReset => talk.reset(),
-            Fault::Restart if random.chance(50) => talk.reset(),
+            Fault::Reset | Fault::TornReset => proxy.reset(),
+            Fault::Restart if random.chance(50) => proxy.reset(),
             Fault::Finish | Fault::TornFinish | Fault::Restart => {
-                talk.finish();
-                talk.listen_to_any_end()?;
+                proxy.finish();
+                proxy.read_to_any_end()?;
             }
             Fault::Close | Fault::SecondInit => {
-                talk.listen_to_the_end()?;
+                proxy.read_to_the_end()?;
                 return Ok((true, away));
             }
         }

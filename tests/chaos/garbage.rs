@@ -1,8 +1,8 @@
 //! Lines that a connection must survive: those that get no answer, and those that get an error.
 
+use crate::proxy::Proxy;
 use crate::random::Random;
 use crate::requests::Due;
-use crate::talk::Talk;
 
 /// A line beyond the limit, in bytes.
 const TOO_LONG: usize = (4 << 20) + 100;
@@ -36,15 +36,15 @@ pub(crate) fn malformed(random: &mut Random, method: &str) -> Vec<u8> {
     let common: [&[u8]; 5] = [b"|S|%", b"|S|%zz|S|#", b"|I|3", b"|S", b"|S|\xff\xfe"];
     match method {
         "NUM" if random.chance(40) => b"|S|#|S|S1|S|CHAT%7C\xff".to_vec(),
-        "GIT" | "GIS" | "SUB" | "USB" if random.chance(20) => Vec::new(),
+        "GIS" | "SUB" | "USB" if random.chance(20) => Vec::new(),
         "MDA" | "MSA" | "MDC" => b"|S|%".to_vec(),
         _ => random.pick(&common).to_vec(),
     }
 }
 
 /// A request that is too long a line.
-pub(crate) fn too_long(talk: &mut Talk<'_>, method: &'static str) -> Vec<u8> {
+pub(crate) fn too_long(proxy: &mut Proxy<'_>, method: &'static str) -> Vec<u8> {
     let mut arguments = vec![b'x'; TOO_LONG];
     arguments[..3].copy_from_slice(b"|S|");
-    talk.request(method, &arguments, Due::Error("E"))
+    proxy.request(method, &arguments, Due::Error("E"))
 }

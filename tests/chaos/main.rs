@@ -1,5 +1,5 @@
-//! Chaos: the real binary against a server that misbehaves at random on both connections, while everything that was
-//! promised is checked at every moment.
+//! Chaos: the real binary against a server that misbehaves at random on both connections, while all that must hold is
+//! checked at every moment.
 //!
 //! ```text
 //! cargo test --test chaos                       a short run
@@ -7,14 +7,15 @@
 //! CHAOS_SEED=42 cargo test --test chaos         the choices of an earlier run, whose seed was printed
 //! ```
 //!
-//! Each side plays its Proxy on a thread of its own ([`side`]; [`metadata`] and [`data`] say what a Proxy says), draws
-//! its faults from the seed ([`fault`]), and enters what is said into one [`ledger`], which knows what may follow. A
-//! third thread watches the process ([`watch`]). The first thing that must not be ends the run, and is told with the
+//! Each side runs its Proxy on a thread of its own ([`side`]; [`metadata`] and [`data`] have what a Proxy sends), draws
+//! its faults from the seed ([`fault`]), and enters what is sent and what comes into one [`ledger`], which knows what may follow. A
+//! third thread watches the process ([`resources`]). The first thing that must not be ends the run, and is reported with the
 //! seed and with what happened before.
 
 #[path = "../standin/mod.rs"]
 mod standin;
 
+mod backoff;
 mod bulk;
 mod data;
 mod fault;
@@ -22,14 +23,13 @@ mod garbage;
 mod ledger;
 mod metadata;
 mod opening;
-mod patience;
 mod port;
+mod proxy;
 mod random;
 mod requests;
+mod resources;
 mod sessions;
 mod side;
-mod talk;
-mod watch;
 mod wire;
 mod world;
 
@@ -43,9 +43,9 @@ use crate::data::Data;
 use crate::metadata::Metadata;
 use crate::port::Port;
 use crate::random::Random;
+use crate::resources::observe;
 use crate::side::run;
 use crate::standin::Command;
-use crate::watch::watch;
 use crate::world::World;
 
 /// How long a run under `cargo test` goes on misbehaving, in seconds.
@@ -58,7 +58,7 @@ const LONG: u64 = 60;
 fn chaos() {
     let seconds = variable("CHAOS_SECONDS").unwrap_or(SHORT);
     let seed = variable("CHAOS_SEED").unwrap_or_else(any_seed);
-    // Not by the macros: what they print is shown for tests that fail only.
+    // Not by the macros: what they print appears for tests that fail only.
     let _ = writeln!(
         io::stderr(),
         "chaos: CHAOS_SECONDS={seconds} CHAOS_SEED={seed}"
@@ -87,7 +87,7 @@ fn chaos() {
             })
         });
         scope.spawn(|| world.guard("data", || run(world, Data::new(), data_port, other)));
-        scope.spawn(|| world.guard("watch", || watch(world, adapter, third)));
+        scope.spawn(|| world.guard("process", || observe(world, adapter, third)));
     });
     if let Some(violation) = world.violation() {
         panic!("CHAOS_SECONDS={seconds} CHAOS_SEED={seed}: {violation}");

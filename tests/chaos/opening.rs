@@ -3,11 +3,11 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::proxy::PROMPT;
 use crate::random::Random;
 use crate::standin::Init;
-use crate::talk::PROMPT;
 use crate::wire::Wire;
-use crate::world::{Halt, Play, World};
+use crate::world::{Halt, Run, World};
 
 /// What a Proxy does to an adapter that has just connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) enum Opening {
     ResetAtOnce,
     /// It reads the hello and breaks the connection.
     ResetAfterHello,
-    /// It is something else altogether, says so and goes.
+    /// It is something else altogether, sends something and goes.
     Stranger,
     /// It goes in the middle of its init.
     ResetInInit,
@@ -28,7 +28,7 @@ pub(crate) enum Opening {
     TooEarly,
     /// It turns the adapter away, as if the credentials were wrong.
     TurnAway,
-    /// The same without a word.
+    /// The same without CLOSE.
     FinishAfterHello,
 }
 
@@ -63,14 +63,14 @@ impl Opening {
         self == Opening::ResetAfterInit
     }
 
-    /// Plays it. What is [`Opening::Proper`] yields a connection that serves.
-    pub(crate) fn play(
+    /// Does it. What is [`Opening::Proper`] yields a connection that serves.
+    pub(crate) fn run(
         self,
         world: &World,
         stream: TcpStream,
         init: &Init,
         random: &mut Random,
-    ) -> Play<Option<Wire>> {
+    ) -> Run<Option<Wire>> {
         let mut wire = Wire::new(stream);
         if self == Opening::ResetAtOnce {
             wire.reset();
@@ -78,7 +78,7 @@ impl Opening {
         }
         let hello = await_line(world, &mut wire)?;
         if !hello.is_some_and(|line| line.starts_with("1|RAC|")) {
-            return Err(Halt("the adapter does not say hello".to_owned()));
+            return Err(Halt("the adapter does not send its hello".to_owned()));
         }
         let line = init.line() + "\r\n";
         match self {
@@ -147,19 +147,19 @@ impl Opening {
 }
 
 /// Sends all of it, in one piece or torn.
-fn send(world: &World, wire: &mut Wire, bytes: &[u8], random: &mut Random) -> Play<()> {
+fn send(world: &World, wire: &mut Wire, bytes: &[u8], random: &mut Random) -> Run<()> {
     let size = if random.chance(30) { 7 } else { bytes.len() };
     for mut piece in bytes.chunks(size) {
         while !piece.is_empty() {
             world.wait(Duration::ZERO)?;
-            wire.turn(&mut piece, false, Duration::from_millis(50))?;
+            wire.transfer(&mut piece, false, Duration::from_millis(50))?;
         }
     }
     Ok(())
 }
 
 /// The next line; `None` when the adapter ends the connection.
-fn await_line(world: &World, wire: &mut Wire) -> Play<Option<String>> {
+fn await_line(world: &World, wire: &mut Wire) -> Run<Option<String>> {
     let until = Instant::now() + PROMPT;
     loop {
         if let Some(line) = wire.line() {
@@ -172,12 +172,12 @@ fn await_line(world: &World, wire: &mut Wire) -> Play<Option<String>> {
             return Err(Halt(format!("the handshake stands still for {PROMPT:?}")));
         }
         world.wait(Duration::ZERO)?;
-        wire.turn(&mut &[][..], true, Duration::from_millis(50))?;
+        wire.transfer(&mut &[][..], true, Duration::from_millis(50))?;
     }
 }
 
-/// Awaits the end, before which nothing may be said.
-fn await_end(world: &World, wire: &mut Wire) -> Play<()> {
+/// Awaits the end, before which nothing may come.
+fn await_end(world: &World, wire: &mut Wire) -> Run<()> {
     match await_line(world, wire)? {
         None => Ok(()),
         Some(line) => Err(Halt(format!("the end was due, and this came: {line}"))),

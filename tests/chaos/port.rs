@@ -59,7 +59,7 @@ impl Port {
     }
 }
 
-/// Waits until a socket is ready; says for what.
+/// Waits until a socket is ready; yields for what.
 pub(crate) fn wait_for(
     socket: &impl std::os::fd::AsFd,
     flags: PollFlags,

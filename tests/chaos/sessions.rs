@@ -17,7 +17,7 @@ pub(crate) struct Client {
     context: Vec<(&'static str, Option<String>)>,
     user: Option<String>,
     /// Its NNS was answered.
-    heard: bool,
+    known: bool,
 }
 
 /// The open sessions, and some that were closed.
@@ -50,7 +50,7 @@ impl Sessions {
             nick: known(&agent.clone().or_else(|| user.clone())),
             context: vec![("REMOTE_IP", ip), ("COOKIES", None), ("USER_AGENT", agent)],
             user,
-            heard: false,
+            known: false,
         });
         &self.open[self.open.len() - 1]
     }
@@ -98,16 +98,16 @@ impl Sessions {
         }
     }
 
-    /// The adapter has heard of this one.
-    pub(crate) fn heard(&mut self, id: &str) {
+    /// The adapter knows this one.
+    pub(crate) fn set_known(&mut self, id: &str) {
         if let Some(client) = self.open.iter_mut().find(|client| client.id == id) {
-            client.heard = true;
+            client.known = true;
         }
     }
 
-    /// Those the adapter may not have heard of.
-    pub(crate) fn unheard(&self) -> impl Iterator<Item = &Client> {
-        self.open.iter().filter(|client| !client.heard)
+    /// Those the adapter may not know.
+    pub(crate) fn unknown(&self) -> impl Iterator<Item = &Client> {
+        self.open.iter().filter(|client| !client.known)
     }
 }
 

@@ -44,7 +44,7 @@ impl Wire {
     }
 
     /// Sends and reads what goes within this time, and returns as soon as something went.
-    pub(crate) fn turn(
+    pub(crate) fn transfer(
         &mut self,
         out: &mut &[u8],
         reads: bool,

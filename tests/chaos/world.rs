@@ -1,4 +1,4 @@
-//! What the threads share: the clock of the scenario, the ledger, how far things have come, what happened lately, and the
+//! What the threads share: the clock of the run, the ledger, how far things have come, what happened lately, and the
 //! first thing that must not have been.
 
 use std::collections::VecDeque;
@@ -17,8 +17,8 @@ const HAPPENINGS: usize = 120;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Halt(pub(crate) String);
 
-/// What every step of the play comes to.
-pub(crate) type Play<T> = Result<T, Halt>;
+/// What every step of the run results in.
+pub(crate) type Run<T> = Result<T, Halt>;
 
 impl From<String> for Halt {
     fn from(violation: String) -> Self {
@@ -28,12 +28,12 @@ impl From<String> for Halt {
 
 /// How far things have come, after the last fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    /// There may be faults yet, or links that recover from one.
+pub(crate) enum Phase {
+    /// There may be faults yet, or connections that recover from one.
     Chaos,
-    /// The data link serves, and the room is subscribed to.
+    /// The data connection serves, and the room is subscribed to.
     Open,
-    /// A message got through for everything that was said: both links serve.
+    /// A message got through for everything that was sent: both connections serve.
     Served,
     /// The adapter is being told to end.
     Ending,
@@ -47,11 +47,11 @@ pub(crate) struct World {
     ledger: Mutex<Ledger>,
     state: Mutex<State>,
     changed: Condvar,
-    storm: AtomicBool,
+    overloaded: AtomicBool,
 }
 
 struct State {
-    stage: Stage,
+    phase: Phase,
     violation: Option<String>,
     happenings: VecDeque<String>,
     figures: String,
@@ -67,13 +67,13 @@ impl World {
             long,
             ledger: Mutex::default(),
             state: Mutex::new(State {
-                stage: Stage::Chaos,
+                phase: Phase::Chaos,
                 violation: None,
                 happenings: VecDeque::new(),
                 figures: String::new(),
             }),
             changed: Condvar::new(),
-            storm: AtomicBool::new(false),
+            overloaded: AtomicBool::new(false),
         }
     }
 
@@ -87,25 +87,25 @@ impl World {
         self.long
     }
 
-    /// What was said so far, and what may follow.
+    /// What was sent and came so far, and what may follow.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How far things have come.
-    pub(crate) fn stage(&self) -> Stage {
-        self.state().stage
+    pub(crate) fn phase(&self) -> Phase {
+        self.state().phase
     }
 
     /// Things have come so far.
-    pub(crate) fn reached(&self, stage: Stage) {
-        self.happened("world", &format!("{stage:?}"));
-        self.state().stage = stage;
+    pub(crate) fn reached(&self, phase: Phase) {
+        self.happened("world", &format!("{phase:?}"));
+        self.state().phase = phase;
         self.changed.notify_all();
     }
 
     /// Lets time pass, but not after the run is over.
-    pub(crate) fn wait(&self, time: Duration) -> Play<()> {
+    pub(crate) fn wait(&self, time: Duration) -> Run<()> {
         let until = Instant::now() + time;
         let mut state = self.state();
         loop {
@@ -122,13 +122,13 @@ impl World {
     }
 
     /// Whether the metadata side sends more than fits anywhere, so that the data side had better not read.
-    pub(crate) fn is_stormy(&self) -> bool {
-        self.storm.load(Ordering::SeqCst)
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.overloaded.load(Ordering::SeqCst)
     }
 
     /// Whether it does from now on.
-    pub(crate) fn set_stormy(&self, stormy: bool) {
-        self.storm.store(stormy, Ordering::SeqCst);
+    pub(crate) fn set_overloaded(&self, overloaded: bool) {
+        self.overloaded.store(overloaded, Ordering::SeqCst);
     }
 
     /// Notes something for whoever has to understand a failure.
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// Runs one thread's part. Where it fails, the run is over.
-    pub(crate) fn guard(&self, who: &str, part: impl FnOnce() -> Play<()>) {
+    pub(crate) fn guard(&self, who: &str, part: impl FnOnce() -> Run<()>) {
         let outcome = catch_unwind(AssertUnwindSafe(part));
         let violation = match outcome {
             Ok(Ok(())) => return,

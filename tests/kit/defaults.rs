@@ -192,6 +192,6 @@ fn a_data_provider_has_no_snapshot_by_default() {
     assert_eq!(proxy.ask("2|SUB|S|a"), [&eos, "2|SUB|V"]);
     assert_eq!(proxy.ask("3|USB|S|a"), ["3|USB|V"]);
     proxy.reconnect();
-    proxy.open("1.9.1");
+    proxy.open("DPI", "1.9.1");
     assert_eq!(proxy.ask("2|SUB|S|a"), [&eos, "2|SUB|V"]);
 }

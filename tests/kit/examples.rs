@@ -38,13 +38,13 @@ fn hello_world_greets_while_the_item_is_subscribed() {
         other => panic!("{other:?}"),
     }
     // The Proxy loses the connection, and the adapter comes back.
-    proxy.link.abort();
+    proxy.connection.abort();
     let mut proxy = server.meet_data(&Init::new(Side::Data));
     proxy.subscribe("greetings");
     assert_eq!(proxy.update().field("message"), Some("Hello"));
     assert!(servers.stop(DEADLINE));
     // What was sent until then is here, and then the stream ends.
-    proxy.link.expect_last_lines();
+    proxy.connection.expect_last_lines();
 }
 
 #[test]
@@ -78,6 +78,6 @@ fn login_lets_in_one_user_with_the_right_password() {
         let reply = proxy.ask("GIS", &[Some("user1"), Some("one two"), Some("S1")]);
         assert_eq!(reply.result, "S|one|S|two");
         assert!(servers.stop(DEADLINE));
-        proxy.link.expect_closed();
+        proxy.connection.expect_closed();
     }
 }

@@ -3,22 +3,22 @@
 use crate::standin::Encoding;
 use chat_adapter::provider::{DataProvider, MetadataProvider};
 use chat_adapter::server::Disconnect;
-use chat_adapter::server::local::{LocalDataProxy, LocalMetadataProxy, LocalProxy};
+use chat_adapter::server::local::LocalProxy;
 
 /// What every event of these tests carries as its time.
 pub(crate) const TIME: u64 = 1_732_348_800_000;
 
 /// A metadata provider after the init of a Proxy that offers this version.
-pub(crate) fn metadata<P: MetadataProvider>(version: &str, provider: P) -> LocalMetadataProxy<P> {
+pub(crate) fn metadata(version: &str, provider: impl MetadataProvider + 'static) -> LocalProxy {
     let mut proxy = LocalProxy::metadata(provider);
-    proxy.open(version);
+    proxy.open("MPI", version);
     proxy
 }
 
 /// A data provider after the init.
-pub(crate) fn data<P: DataProvider>(provider: P) -> LocalDataProxy<P> {
+pub(crate) fn data(provider: impl DataProvider + 'static) -> LocalProxy {
     let mut proxy = LocalProxy::data_at(provider, || TIME);
-    proxy.open("1.9.1");
+    proxy.open("DPI", "1.9.1");
     proxy
 }
 
@@ -35,19 +35,16 @@ pub(crate) fn smart(text: &str) -> String {
     Encoding::Smart.encode(Some(text))
 }
 
-/// What both kinds of Proxy can do.
+/// A Proxy that speaks in lines.
 pub(crate) trait Lines {
-    /// The method of its init.
-    const INIT: &'static str;
-
     fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Disconnect>;
 
     fn take_bytes(&mut self) -> Vec<u8>;
 
     /// The init, and its answer.
     #[track_caller]
-    fn open(&mut self, version: &str) {
-        let answer = format!("1|{}|S|ARI.version|S|{version}", Self::INIT);
+    fn open(&mut self, method: &str, version: &str) {
+        let answer = format!("1|{method}|S|ARI.version|S|{version}");
         self.say(&[&answer]);
         assert_eq!(self.lines(), [answer]);
     }
@@ -88,21 +85,7 @@ fn one_read(lines: &[&str]) -> String {
     lines.iter().flat_map(|line| [line, "\r\n"]).collect()
 }
 
-impl<P: MetadataProvider> Lines for LocalMetadataProxy<P> {
-    const INIT: &'static str = "MPI";
-
-    fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Disconnect> {
-        self.send(bytes)
-    }
-
-    fn take_bytes(&mut self) -> Vec<u8> {
-        self.received()
-    }
-}
-
-impl<P: DataProvider> Lines for LocalDataProxy<P> {
-    const INIT: &'static str = "DPI";
-
+impl Lines for LocalProxy {
     fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Disconnect> {
         self.send(bytes)
     }

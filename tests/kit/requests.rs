@@ -8,7 +8,7 @@ use chat_adapter::provider::{
     Names, Parameters, Text,
 };
 use chat_adapter::server::Disconnect;
-use chat_adapter::server::local::{LocalDataProxy, LocalProxy};
+use chat_adapter::server::local::LocalProxy;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
@@ -393,7 +393,7 @@ fn requests_served_comes_once_for_each_read() {
 /// Sends each message to an item, all that came with one read together.
 struct Publisher {
     listener: ItemEventListener,
-    data: Arc<Mutex<LocalDataProxy<Feed>>>,
+    data: Arc<Mutex<LocalProxy>>,
     left: Calls,
 }
 

@@ -17,7 +17,7 @@ fn the_listener_comes_once_and_before_everything_else() {
     assert_eq!(handle.calls.take(), ["set_listener"]);
     assert_eq!(handle.update("a", 1), Err(Unsent::Disconnected));
     for id in 2..4 {
-        proxy.open("1.9.1");
+        proxy.open("DPI", "1.9.1");
         assert_eq!(handle.calls.take(), ["initialize, Err(Disconnected)"]);
         assert_eq!(handle.update("a", 2), Err(Unsent::NotSubscribed));
         let eos = end_of_snapshot("a", &id.to_string());
@@ -41,7 +41,7 @@ fn a_subscription_ends_with_its_connection() {
     proxy.ask("2|SUB|S|a");
     handle.stage("a", 1).expect("it is subscribed to");
     proxy.reconnect();
-    proxy.open("1.9.1");
+    proxy.open("DPI", "1.9.1");
     // What was staged for the old one is not for the new one.
     handle.listener().flush();
     assert_eq!(handle.update("a", 2), Err(Unsent::NotSubscribed));
@@ -365,7 +365,7 @@ fn a_provider_may_hold_a_lock_of_its_own_while_it_calls_the_listener() {
     let serving = thread::spawn(move || {
         let mut lines = Vec::new();
         for _ in 0..3 {
-            proxy.open("1.9.1");
+            proxy.open("DPI", "1.9.1");
             for _ in 0..ROUNDS {
                 proxy.say(&["2|SUB|S|a", "3|USB|S|a"]);
             }

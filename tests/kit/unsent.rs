@@ -139,7 +139,7 @@ fn a_listener_works_again_with_the_next_connection() {
         assert_eq!(handle.update("a", 2), Err(Unsent::Disconnected));
         proxy.reconnect();
         assert_eq!(handle.update("a", 3), Err(Unsent::Disconnected));
-        proxy.open("1.9.1");
+        proxy.open("DPI", "1.9.1");
         assert_eq!(handle.update("a", 4), Err(Unsent::NotSubscribed));
     }
 }

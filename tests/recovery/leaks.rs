@@ -1,11 +1,11 @@
 //! Sessions without number, and nothing that piles up.
 
-use crate::stage::{AGENT, IP, Stage};
+use crate::setup::{AGENT, IP, Setup};
 use crate::standin::{Init, Side};
 
 #[test]
 fn sessions_opened_and_closed_leave_no_memory() {
-    let mut stage = Stage::with(
+    let mut setup = Setup::with(
         &["--log", "error"],
         &Init::new(Side::Metadata),
         &Init::new(Side::Data),
@@ -22,14 +22,14 @@ fn sessions_opened_and_closed_leave_no_memory() {
                 let lines: String = (0..100)
                     .map(|n| format!("{n}|{action}|S{hundred}T{n}{context}\r\n"))
                     .collect();
-                stage.metadata.link.send(lines);
+                setup.metadata.connection.send(lines);
                 for n in 0..100 {
                     let method = &action[..3];
-                    stage.metadata.link.expect(&format!("{n}|{method}|V"));
+                    setup.metadata.connection.expect(&format!("{n}|{method}|V"));
                 }
             }
         }
-        rounds.push(stage.adapter.resident_kib());
+        rounds.push(setup.adapter.resident_kib());
     }
     // After the first round the allocator has what it needs.
     assert!(rounds[3] <= rounds[0] + 1024, "{rounds:?}");

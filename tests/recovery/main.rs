@@ -1,15 +1,19 @@
 //! What the adapter does when things go wrong around it, and when it is told to end.
 
-#[path = "../it/stage.rs"]
-#[allow(dead_code, reason = "the phrases are those of another test binary")]
-mod stage;
+#[path = "../tls/files.rs"]
+#[allow(dead_code, reason = "the files are those of another test binary")]
+mod files;
+#[path = "../answers/setup.rs"]
+#[allow(dead_code, reason = "the helpers are those of another test binary")]
+mod setup;
 #[path = "../standin/mod.rs"]
 mod standin;
 
-mod deaf;
 mod leaks;
 mod long_lines;
 mod loops;
 mod signals;
-mod slow;
+
+mod slow_reader;
+mod unread_log;
 mod vanished;

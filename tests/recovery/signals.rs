@@ -1,52 +1,30 @@
 //! Signals: ending in order, ending at once, telling the state, not ending.
 
-use crate::slow;
-use crate::stage::{AGENT, IP, SESSION, Stage, backstage};
-use crate::standin::{End, Session};
+use crate::files::Files;
+use crate::setup::{AGENT, IP, SESSION, Setup, command, start_adapter};
+use crate::slow_reader;
+use crate::standin::{End, Server, Session, Side};
 use std::io::{Read, Write};
 
 #[test]
 fn each_of_the_two_signals_ends_it_and_both_connections_properly() {
     for signal in ["TERM", "INT"] {
-        let mut stage = Stage::in_room();
-        stage.metadata.say(SESSION, "before the end").unwrap();
-        stage.adapter.signal(signal);
-        assert_eq!(stage.data.chat().message, "before the end");
-        assert!(matches!(stage.data.link.expect_closed(), End::Closed));
-        assert!(matches!(stage.metadata.link.expect_closed(), End::Closed));
-        assert_eq!(stage.adapter.wait().code(), 0);
+        let mut setup = Setup::in_room();
+        setup.metadata.say(SESSION, "before the end").unwrap();
+        setup.adapter.signal(signal);
+        assert_eq!(setup.data.chat().message, "before the end");
+        assert!(matches!(setup.data.connection.expect_closed(), End::Closed));
+        assert!(matches!(
+            setup.metadata.connection.expect_closed(),
+            End::Closed
+        ));
+        assert_eq!(setup.adapter.wait().code(), 0);
     }
-}
-
-#[test]
-fn what_was_answered_with_success_arrives_though_the_end_comes_under_load() {
-    let mut stage = Stage::in_room();
-    let texts: Vec<String> = (0..5000)
-        .map(|n| format!("{n} {}", "x".repeat(200)))
-        .collect();
-    let ids: Vec<String> = texts
-        .iter()
-        .map(|text| stage.metadata.send_say(SESSION, text))
-        .collect();
-    // The first answer shows that it is in the middle of things.
-    stage.metadata.outcome(&ids[0]).unwrap();
-    stage.adapter.signal("TERM");
-    let answers = stage.metadata.link.expect_last_lines();
-    let accepted = 1 + answers
-        .iter()
-        .filter(|line| line.ends_with("|NUM|V"))
-        .count();
-    for text in &texts[..accepted] {
-        assert_eq!(&stage.data.chat().message, text);
-    }
-    let rest = stage.data.link.expect_last_lines();
-    assert!(rest.iter().all(|line| !line.contains("|UD3|")), "{rest:?}");
-    assert_eq!(stage.adapter.wait().code(), 0);
 }
 
 #[test]
 fn it_ends_while_it_waits_for_a_server_that_is_away() {
-    let (adapter, mut server) = backstage(&[]);
+    let (adapter, mut server) = start_adapter(&[]);
     server.metadata.close();
     server.data.close();
     adapter.wait_for_log(&["metadata", "next try"]);
@@ -57,32 +35,32 @@ fn it_ends_while_it_waits_for_a_server_that_is_away() {
 
 #[test]
 fn a_second_signal_ends_it_though_a_proxy_does_not_read() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     let filler = "x".repeat(64 << 10);
-    while stage.metadata.say(SESSION, &filler).is_ok() {}
-    stage.adapter.signal("TERM");
-    stage.adapter.wait_for_log(&["ending"]);
-    stage.adapter.signal("TERM");
-    let exit = stage.adapter.wait();
+    while setup.metadata.say(SESSION, &filler).is_ok() {}
+    setup.adapter.signal("TERM");
+    setup.adapter.wait_for_log(&["ending"]);
+    setup.adapter.signal("TERM");
+    let exit = setup.adapter.wait();
     assert_eq!(exit.code(), 0);
-    // What is said after the patience with the Proxy is over was never said.
+    // What is logged after the second signal does not count.
     assert!(!exit.to_string().contains("unwritten"), "{exit}");
 }
 
-/// A Proxy that takes nothing, and perhaps says something, when the end comes.
+/// A Proxy that takes nothing, and perhaps sends a line, when the end comes.
 #[track_caller]
-fn losses_are_counted(says: Option<&str>) {
-    let mut stage = Stage::in_room();
+fn losses_are_counted(sends: Option<&str>) {
+    let mut setup = Setup::in_room();
     let filler = "x".repeat(64 << 10);
-    while stage.metadata.say(SESSION, &filler).is_ok() {}
-    if let Some(line) = says {
-        stage.data.link.send_line(line);
+    while setup.metadata.say(SESSION, &filler).is_ok() {}
+    if let Some(line) = sends {
+        setup.data.connection.send_line(line);
     }
-    stage.adapter.signal("TERM");
-    let exit = stage.adapter.wait();
+    setup.adapter.signal("TERM");
+    let exit = setup.adapter.wait();
     assert_eq!(exit.code(), 0);
-    let told = "messages that were answered with success are lost";
-    assert!(exit.to_string().contains(told), "{exit}");
+    let logged = "messages that were answered with success are lost";
+    assert!(exit.to_string().contains(logged), "{exit}");
 }
 
 #[test]
@@ -92,13 +70,37 @@ fn what_a_proxy_did_not_take_by_the_end_is_counted() {
 
 #[test]
 fn it_is_counted_though_the_proxy_that_takes_nothing_says_something() {
-    // Its reply would find the queue full, so that the reader waits for room.
+    // Its reply comes behind updates that do not leave.
     losses_are_counted(Some("2c|SUB|S|else"));
 }
 
 #[test]
+fn it_ends_though_a_metadata_proxy_asks_on_and_never_reads() {
+    let Setup {
+        adapter, metadata, ..
+    } = Setup::new();
+    let (mut asking, _unread) = metadata.connection.split();
+    std::thread::scope(|scope| {
+        // Its replies are more than fits between the two, and then the adapter reads no more.
+        let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(1000);
+        scope.spawn(move || while asking.try_send(question.as_bytes()).is_ok() {});
+        for nth in 1.. {
+            adapter.signal("USR1");
+            let line = adapter.wait_for_log_nth(&["relayed"], nth);
+            let (queued, _) = line.split_once(" bytes queued").expect("the state");
+            let (_, queued) = queued.rsplit_once(' ').expect("the state");
+            if queued.parse::<usize>().expect("a number") > 1 << 20 {
+                break;
+            }
+        }
+        adapter.signal("TERM");
+        assert_eq!(adapter.wait().code(), 0);
+    });
+}
+
+#[test]
 fn what_was_written_and_never_arrived_is_told_of() {
-    let (adapter, mut metadata, _data) = slow::meet_a_small_one();
+    let (adapter, mut metadata, _data) = slow_reader::accept_into_small_buffers();
     metadata.open(&Session::new(SESSION, IP, AGENT));
     let long = "x".repeat(500);
     for n in 0..30 {
@@ -107,24 +109,24 @@ fn what_was_written_and_never_arrived_is_told_of() {
     adapter.signal("TERM");
     let exit = adapter.wait();
     assert_eq!(exit.code(), 0);
-    let told = "the Proxy did not take all that was written in time";
+    let logged = "the Proxy did not take all that was written in time";
     let mut lines = exit.stderr.lines();
     assert!(
-        lines.any(|line| line.contains("data") && line.contains(told)),
+        lines.any(|line| line.contains("data") && line.contains(logged)),
         "{exit}"
     );
 }
 
 #[test]
 fn replies_arrive_though_the_proxy_goes_on_asking_while_it_ends() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(1000);
-    stage.metadata.link.send(&question);
-    stage.metadata.link.expect("1c|GIS|S|chat_room");
-    let Stage {
+    setup.metadata.connection.send(&question);
+    setup.metadata.connection.expect("1c|GIS|S|chat_room");
+    let Setup {
         adapter, metadata, ..
-    } = stage;
-    let (mut asking, mut answers) = metadata.link.split();
+    } = setup;
+    let (mut asking, mut answers) = metadata.connection.split();
     std::thread::scope(|scope| {
         // It asks on until the connection is gone, as a server does that has not noticed.
         scope.spawn(move || while asking.try_send(question.as_bytes()).is_ok() {});
@@ -138,41 +140,43 @@ fn replies_arrive_though_the_proxy_goes_on_asking_while_it_ends() {
 }
 
 #[test]
-fn every_success_that_was_written_is_heard_though_messages_go_on_coming() {
-    let Stage {
+fn every_success_that_was_written_is_received_though_messages_go_on_coming() {
+    let Setup {
         adapter,
         mut metadata,
         mut data,
         ..
-    } = Stage::in_room();
-    let say = format!("1|NUM|S|#|S|{SESSION}|S|CHAT%7Chello\r\n").repeat(1000);
-    metadata.link.send(&say);
-    let (mut asking, mut answers) = metadata.link.split();
-    assert_eq!(answers.next_line().unwrap(), "1|NUM|V");
+    } = Setup::in_room();
+    let mut messages = (0..).map(|n| format!("{n}|NUM|S|#|S|{SESSION}|S|CHAT%7C{n}\r\n"));
+    let mut lines = move || messages.by_ref().take(1000).collect::<String>();
+    metadata.connection.send(lines());
+    let (mut asking, mut answers) = metadata.connection.split();
+    // The first answer shows that it is in the middle of things.
+    assert_eq!(answers.next_line().unwrap(), "0|NUM|V");
     std::thread::scope(|scope| {
-        scope.spawn(move || while asking.try_send(say.as_bytes()).is_ok() {});
+        scope.spawn(move || while asking.try_send(lines()).is_ok() {});
         adapter.signal("TERM");
-        let mut successes = 1;
+        let mut accepted = vec!["0".to_owned()];
         while let Ok(line) = answers.next_line() {
-            // The data connection may end first.
-            match line.starts_with("1|NUM|EN|Nobody is subscribed") {
-                true => {}
-                false => {
-                    assert_eq!(line, "1|NUM|V");
-                    successes += 1;
-                }
+            match line.strip_suffix("|NUM|V") {
+                Some(number) => accepted.push(number.to_owned()),
+                // The data connection may end first.
+                None => assert!(line.contains("|NUM|EN|"), "{line}"),
             }
         }
-        let heard = data.link.expect_last_lines();
-        let heard = heard.iter().filter(|line| line.contains("|UD3|")).count();
-        assert_eq!(successes, heard);
+        let received = data.connection.expect_last_lines();
+        let received = received.iter().filter_map(|line| {
+            let (_, text) = line.split_once("|S|message|S|")?;
+            Some(text.split_once('|')?.0.to_owned())
+        });
+        assert_eq!(received.collect::<Vec<_>>(), accepted);
     });
     assert_eq!(adapter.wait().code(), 0);
 }
 
 #[test]
-fn every_success_is_heard_though_the_data_proxy_says_something_before_it_reads() {
-    let (adapter, mut metadata, mut data) = slow::meet_a_small_one();
+fn every_success_is_received_though_the_data_proxy_sends_something_before_it_reads() {
+    let (adapter, mut metadata, mut data) = slow_reader::accept_into_small_buffers();
     metadata.open(&Session::new(SESSION, IP, AGENT));
     // Too much for the Proxy's system as long as nobody reads, and not too much for this one.
     let long = "x".repeat(500);
@@ -180,31 +184,34 @@ fn every_success_is_heard_though_the_data_proxy_says_something_before_it_reads()
         metadata.say(SESSION, &format!("{n} {long}")).unwrap();
     }
     adapter.signal("TERM");
-    metadata.link.expect_closed();
+    metadata.connection.expect_closed();
     adapter.wait_for_log(&["unsubscribed by the loss"]);
     // What comes to a socket that is shut in both directions has TCP drop all that is unread; so
     // this goes on from before it is until after.
     for n in 0..2000 {
         let _ = data.write_all(format!("{n}c|SUB|S|else\r\n").as_bytes());
     }
-    let mut heard = Vec::new();
-    let _ = data.read_to_end(&mut heard); // a reset may follow what was read
-    let heard = String::from_utf8(heard).unwrap();
+    let mut received = Vec::new();
+    let _ = data.read_to_end(&mut received); // a reset may follow what was read
+    let received = String::from_utf8(received).unwrap();
     for n in 0..30 {
-        assert!(heard.contains(&format!("|S|message|S|{n} {long}|")), "{n}");
+        assert!(
+            received.contains(&format!("|S|message|S|{n} {long}|")),
+            "{n}"
+        );
     }
     assert_eq!(adapter.wait().code(), 0);
 }
 
 #[test]
 fn a_proxy_that_ends_its_own_half_gets_every_reply() {
-    let Stage {
+    let Setup {
         adapter: _adapter,
         metadata,
         ..
-    } = Stage::new();
+    } = Setup::new();
     let question = "1c|GIS|S|#|S|chat_room|S|S1\r\n".repeat(40_000);
-    let (mut asking, mut answers) = metadata.link.split();
+    let (mut asking, mut answers) = metadata.connection.split();
     asking.try_send(question.as_bytes()).expect("a connection");
     asking.end();
     for _ in 0..40_000 {
@@ -215,24 +222,57 @@ fn a_proxy_that_ends_its_own_half_gets_every_reply() {
 
 #[test]
 fn hangup_and_broken_pipe_do_not_end_it() {
-    let mut stage = Stage::in_room();
-    stage.adapter.signal("HUP");
-    stage.adapter.wait_for_log(&["reloaded"]);
-    stage.adapter.signal("PIPE");
-    stage.metadata.say(SESSION, "still here").unwrap();
-    assert_eq!(stage.data.chat().message, "still here");
-    assert!(stage.adapter.is_running());
+    let mut setup = Setup::in_room();
+    setup.adapter.signal("HUP");
+    setup.adapter.wait_for_log(&["reloaded"]);
+    setup.adapter.signal("PIPE");
+    setup.metadata.say(SESSION, "still here").unwrap();
+    assert_eq!(setup.data.chat().message, "still here");
+    assert!(setup.adapter.is_running());
+}
+
+#[test]
+fn a_refusal_is_judged_by_the_credentials_that_its_own_connection_has_sent() {
+    let files = Files::new();
+    let set = |user: &str, password: &str| {
+        files.write("chat-adapter.user", user);
+        files.write("chat-adapter.password", password);
+    };
+    set("olga", "open-sesame");
+    let server = Server::start();
+    let adapter = command()
+        .args(server.arguments())
+        .env("CREDENTIALS_DIRECTORY", files.directory())
+        .start();
+    let [mut metadata, data] = [Side::Metadata, Side::Data].map(|side| {
+        let mut connection = server.listener(side).accept();
+        let sent = Some(("olga".to_owned(), "open-sesame".to_owned()));
+        assert_eq!(connection.expect_rac().credentials, sent);
+        connection
+    });
+    set("nina", "shut-barley");
+    adapter.signal("HUP");
+    adapter.wait_for_log(&["reloaded"]);
+    metadata.send_line("0|CLOSE|S|reason|S|open-sesame+is+wrong");
+    metadata.expect_closed();
+    let reason = "(a reason that quotes the password)";
+    adapter.wait_for_log(&["warn", " metadata ", "\"olga\"", reason]);
+    data.close();
+    adapter.wait_for_log(&["warn", " data ", "\"olga\"", "without a word"]);
+    let log = adapter.log();
+    assert!(!log.contains("open-sesame"), "{log}");
+    assert!(!log.contains("nina"), "{log}");
 }
 
 #[test]
 fn the_state_is_one_line() {
-    let mut stage = Stage::in_room();
-    stage.metadata.open(&Session::new("S2", IP, AGENT));
-    stage.metadata.say(SESSION, "one").unwrap();
-    stage.metadata.say(SESSION, "two").unwrap();
-    stage.metadata.say("S3", "from nobody").unwrap_err();
-    stage.adapter.signal("USR1");
-    let line = stage.adapter.wait_for_log(&["relayed"]);
+    let mut setup = Setup::in_room();
+    setup.metadata.open(&Session::new("S2", IP, AGENT));
+    setup.metadata.say(SESSION, "one").unwrap();
+    setup.metadata.say(SESSION, "two").unwrap();
+    setup.metadata.say("S3", "from nobody").unwrap_err();
+    setup.adapter.signal("USR1");
+    let line = setup.adapter.wait_for_log(&["relayed"]);
     for part in [
         "metadata serving, ARI 1.9.1",
         "data serving, ARI 1.9.1",

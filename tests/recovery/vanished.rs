@@ -1,4 +1,4 @@
-//! A peer that is gone without a word, over a cable that is cut: needs network namespaces, and
+//! A peer that is gone without a FIN, over a cable that is cut: needs network namespaces, and
 //! says so where it may not make them.
 
 use crate::standin::{Adapter, Command, Connection, Init, Side};
@@ -24,7 +24,7 @@ impl Host {
             name: format!("ca{}", process::id()),
         };
         let (name, there) = (&host.name, format!("{}b", host.name));
-        let steps = [
+        let commands = [
             format!("netns add {name}"),
             format!("link add {name}a type veth peer name {there} netns {name}"),
             format!("address add {HERE}/30 dev {name}a"),
@@ -32,7 +32,7 @@ impl Host {
             format!("-n {name} address add 198.51.100.2/30 dev {there}"),
             format!("-n {name} link set {there} up"),
         ];
-        steps.iter().all(|step| ip(step)).then_some(host)
+        commands.iter().all(|command| ip(command)).then_some(host)
     }
 
     /// Runs the adapter there.
@@ -89,29 +89,29 @@ fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
         let (adapter, listeners) = host.adapter(arguments);
         adapter.wait_for_log(&["metadata", "connected to"]);
         adapter.wait_for_log(&["data 198", "connected to"]);
-        let links = [Side::Metadata, Side::Data].map(|side| {
+        let connections = [Side::Metadata, Side::Data].map(|side| {
             let (stream, _) = listeners[side as usize].accept().expect("a connection");
-            let mut link = Connection::over_tcp("vanishing", stream);
-            link.handshake(&Init::new(side));
-            link
+            let mut connection = Connection::over_tcp("vanishing", stream);
+            connection.handshake(&Init::new(side));
+            connection
         });
         adapter.wait_for_log(&["metadata", "serving"]);
         adapter.wait_for_log(&["data", "serving"]);
-        (adapter, links)
+        (adapter, connections)
     });
     // One that is still waiting for the inits, of which nothing may be blamed on its credentials.
-    let (waiting, listeners) = host.adapter(&["--user", "user1", "--password", "secret"]);
+    let (opening, listeners) = host.adapter(&["--user", "user1", "--password", "secret"]);
     let unanswered = [Side::Metadata, Side::Data].map(|side| {
         let (stream, _) = listeners[side as usize].accept().expect("a connection");
-        let mut link = Connection::over_tcp("vanishing", stream);
-        link.expect_rac();
-        link
+        let mut connection = Connection::over_tcp("vanishing", stream);
+        connection.expect_rac();
+        connection
     });
     host.cut_the_cable();
     let cut = Instant::now();
     let (_never, ticks) = mpsc::channel::<()>();
     let all = adapters.iter().map(|(adapter, _)| adapter);
-    for adapter in all.chain([&waiting]) {
+    for adapter in all.chain([&opening]) {
         for side in ["metadata", "data"] {
             let is_lost = |line: &str| line.contains(side) && line.contains("lost while");
             while !adapter.log().lines().any(is_lost) {

@@ -131,7 +131,7 @@ impl Connection {
 
     /// Sends a line and requires the next line to be its answer: nothing else was on its way.
     /// Keepalives, which have a right to come at any time, are passed over;
-    /// [`Incoming::keepalives`] tells of them.
+    /// [`Incoming::keepalives`] counts them.
     #[track_caller]
     pub(crate) fn expect_silence(&mut self, probe: &str, answer: &str) {
         self.send_line(probe);

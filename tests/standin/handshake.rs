@@ -22,6 +22,14 @@ impl Side {
         }
     }
 
+    /// What it is called in the log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Side::Metadata => "metadata",
+            Side::Data => "data",
+        }
+    }
+
     /// The error type with which a Remote Adapter refuses the init.
     pub(crate) fn refusal(self) -> &'static str {
         match self {
@@ -31,7 +39,7 @@ impl Side {
     }
 }
 
-/// What a Remote Adapter says of itself before anything else.
+/// What a Remote Adapter sends before anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rac {
     /// The line as it came.
@@ -56,7 +64,7 @@ pub(crate) enum Answer {
 /// What both sides know after the handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct Agreement {
-    /// What the adapter said of itself.
+    /// Its first line.
     pub(crate) rac: Rac,
     /// How strings are written from now on.
     pub(crate) encoding: Encoding,
@@ -178,15 +186,16 @@ impl Init {
         line
     }
 
-    /// What a Remote Adapter that speaks 1.9.1, and less on the metadata connection, must answer.
+    /// What a Remote Adapter that knows 1.9.1, and less on the metadata connection, must answer.
     pub(crate) fn answer(&self) -> Answer {
         let version = |text: &str| Answer::Version(text.to_owned());
         match (self.side, self.version()) {
             (Side::Metadata, None) => Answer::Void,
             (Side::Metadata, Some("1.8.0" | "1.8.1")) => Answer::Refused,
             (Side::Metadata, Some(same @ ("1.8.2" | "1.8.3" | "1.9.0"))) => version(same),
-            (Side::Data, None) => Answer::Refused,
-            (Side::Data, Some("1.8.0" | "1.8.1" | "1.8.2" | "1.8.3" | "1.9.0")) => Answer::Refused,
+            (Side::Metadata, Some(other)) if other.starts_with("1.8.") => version("1.8.3"),
+            (Side::Data, None | Some("1.9.0")) => Answer::Refused,
+            (Side::Data, Some(other)) if other.starts_with("1.8.") => Answer::Refused,
             (_, Some(_)) => version("1.9.1"),
         }
     }
@@ -222,7 +231,7 @@ impl Connection {
         }
     }
 
-    /// Plays the whole handshake; the adapter must agree as the version table says.
+    /// Does the whole handshake; the adapter must agree as the version table says.
     #[track_caller]
     pub(crate) fn handshake(&mut self, init: &Init) -> Agreement {
         let rac = self.expect_rac();
@@ -237,7 +246,7 @@ impl Connection {
         }
     }
 
-    /// Plays the handshake up to its refusal and yields the message of it, decoded.
+    /// Does the handshake up to its refusal and yields the message of it, decoded.
     #[track_caller]
     pub(crate) fn expect_refusal(&mut self, init: &Init) -> String {
         self.expect_rac();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::DEADLINE;
 use super::transcript::Transcript;
 
-/// The line a Remote Adapter sends when it has nothing else to say.
+/// The line a Remote Adapter sends when it has nothing else to send.
 const KEEPALIVE: &str = "KEEPALIVE";
 
 /// How the peer ended a connection.
@@ -88,8 +88,8 @@ impl Incoming {
         if got != line {
             self.fail(&format!(
                 "not the line awaited\n  awaited: {}\n  got:     {}",
-                shown(line),
-                shown(&got)
+                escaped(line),
+                escaped(&got)
             ));
         }
     }
@@ -103,7 +103,7 @@ impl Incoming {
     ) -> String {
         let got = self.expect_line();
         if !condition(&got) {
-            self.fail(&format!("{what} was awaited, not {}", shown(&got)));
+            self.fail(&format!("{what} was awaited, not {}", escaped(&got)));
         }
         got
     }
@@ -113,7 +113,7 @@ impl Incoming {
     pub(crate) fn expect_keepalive(&mut self) {
         let line = self.expect_any_line();
         if line != KEEPALIVE {
-            self.fail(&format!("a keepalive was awaited, not {}", shown(&line)));
+            self.fail(&format!("a keepalive was awaited, not {}", escaped(&line)));
         }
     }
 
@@ -128,7 +128,7 @@ impl Incoming {
         loop {
             match self.next_line() {
                 Ok(line) if line == KEEPALIVE => {}
-                Ok(line) => self.fail(&format!("the end was awaited, not {}", shown(&line))),
+                Ok(line) => self.fail(&format!("the end was awaited, not {}", escaped(&line))),
                 Err(end) => return end,
             }
         }
@@ -206,7 +206,7 @@ impl Incoming {
                     ))
                 }
                 ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Err(End::Reset),
-                // How rustls reports a stream that ended without a goodbye.
+                // How rustls reports a stream that ended without close_notify.
                 ErrorKind::UnexpectedEof => Err(End::Closed),
                 _ => self.fail(&format!("cannot read: {error}")),
             },
@@ -236,10 +236,10 @@ impl Incoming {
     }
 }
 
-/// A line as shown in a failure: escaped, and not by the megabyte.
-fn shown(line: &str) -> String {
-    const SHOWN: usize = 500;
-    match line.char_indices().nth(SHOWN) {
+/// A line for the message of a failure: escaped, and not by the megabyte.
+fn escaped(line: &str) -> String {
+    const MOST: usize = 500;
+    match line.char_indices().nth(MOST) {
         None => format!("{line:?}"),
         Some((cut, _)) => format!("{:?} … ({} bytes)", &line[..cut], line.len()),
     }

@@ -1,4 +1,4 @@
-//! What a Remote Adapter says once the handshake is done, taken apart and checked for form:
+//! What a Remote Adapter sends once the handshake is done, taken apart and checked for form:
 //! replies, errors, notifications. It must not know what was asked.
 
 use super::codec::Encoding;

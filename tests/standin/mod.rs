@@ -11,21 +11,21 @@
 //! - [`Encoding`]: the two string encodings, written from the protocol page alone.
 //! - [`Listener`]: a port of 127.0.0.1 given by the system and held for as long as the value lives.
 //!   `accept` yields a [`Connection`]; `close` makes the port refuse, `reopen` lets it come back.
-//! - [`Connection`]: the conversation by script. `send`, `send_line(s)`, `send_torn`, `send_cut`;
+//! - [`Connection`]: line by line. `send`, `send_line(s)`, `send_torn`, `send_cut`;
 //!   `expect_line`, `expect`, `expect_matching`, `expect_closed`, `expect_silence`; `close`,
 //!   `abort` (RST), `end_sending` (FIN). It stands on any pair of byte streams
 //!   ([`Connection::over`]) and comes apart into its two directions ([`Connection::split`]:
 //!   [`Outgoing`], [`Incoming`]) for tests that send and read at once.
 //! - [`Rac`], [`Init`], [`Side`]: the handshake, for every version and every odd shape of an init;
-//!   [`Connection::handshake`] plays it and checks the answer against a version table of its own.
-//! - [`MetadataProxy`], [`DataProxy`]: a Proxy that speaks for itself: request ids, encoding by the
+//!   [`Connection::handshake`] does it and checks the answer against a version table of its own.
+//! - [`MetadataProxy`], [`DataProxy`]: a Proxy that does by itself: request ids, encoding by the
 //!   version agreed, replies in any order, updates taken apart and checked.
 //! - [`Server`]: both Proxies of an Adapter Set.
 //! - [`Adapter`]: the real binary as a child process: its log as events, its signals, its exit, its
 //!   `/proc` figures.
 //!
 //! Everything blocks, nothing sleeps. A deadline ([`DEADLINE`]) turns a hang into a failure that
-//! tells what was awaited and the last lines said in both directions; nothing is ever decided by a
+//! shows what was awaited and the last lines in both directions; nothing is ever decided by a
 //! deadline passing.
 
 #![allow(
@@ -58,5 +58,5 @@ pub(crate) use outgoing::Outgoing;
 pub(crate) use proxy::{DataProxy, Ids, MetadataProxy, Server, Session};
 
 /// How long anything may take before it counts as a failure. Far beyond what a loaded machine
-/// needs, and short enough that a hang is told before a CI job is killed.
+/// needs, and short enough that a hang is reported before a CI job is killed.
 pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Proxies that speak for themselves: they number their requests, write them in the encoding
+//! Proxies that know the protocol: they number their requests, write them in the encoding
 //! agreed, take replies in whatever order they come, and check the form of everything they read.
 //! They ask only what a real Proxy asks, in the order in which it would.
 
@@ -68,8 +68,8 @@ impl Session {
 
 /// The Proxy Metadata Adapter, after its handshake.
 pub(crate) struct MetadataProxy {
-    /// The connection, for what a Proxy would not say.
-    pub(crate) link: Connection,
+    /// The connection, for what a Proxy would not send.
+    pub(crate) connection: Connection,
     /// How strings are written.
     pub(crate) encoding: Encoding,
     ids: Ids,
@@ -79,9 +79,9 @@ pub(crate) struct MetadataProxy {
 
 impl MetadataProxy {
     /// Takes over after a handshake.
-    pub(crate) fn new(link: Connection, encoding: Encoding) -> Self {
+    pub(crate) fn new(connection: Connection, encoding: Encoding) -> Self {
         Self {
-            link,
+            connection,
             encoding,
             ids: Ids::default(),
             early: HashMap::new(),
@@ -100,7 +100,7 @@ impl MetadataProxy {
     #[track_caller]
     pub(crate) fn send(&mut self, method: &str, arguments: &[Option<&str>]) -> String {
         let (id, line) = self.compose(method, arguments);
-        self.link.send_line(line);
+        self.connection.send_line(line);
         id
     }
 
@@ -110,7 +110,8 @@ impl MetadataProxy {
         let id = self.send(method, arguments);
         let reply = self.reply_to(&id);
         if reply.method != method {
-            self.link.fail(&format!("{method} was answered {reply:?}"));
+            self.connection
+                .fail(&format!("{method} was answered {reply:?}"));
         }
         reply
     }
@@ -127,7 +128,7 @@ impl MetadataProxy {
                 return reply;
             }
             if let Some(twice) = self.early.insert(reply.id.clone(), reply) {
-                self.link.fail(&format!("a second reply: {twice:?}"));
+                self.connection.fail(&format!("a second reply: {twice:?}"));
             }
         }
     }
@@ -135,10 +136,10 @@ impl MetadataProxy {
     /// The next reply to come, whichever request it answers.
     #[track_caller]
     pub(crate) fn next_reply(&mut self) -> Reply {
-        let line = self.link.expect_line();
+        let line = self.connection.expect_line();
         match Reply::parse(&line) {
             Ok(reply) => reply,
-            Err(error) => self.link.fail(&error),
+            Err(error) => self.connection.fail(&error),
         }
     }
 
@@ -159,7 +160,7 @@ impl MetadataProxy {
         self.send("NNS", &arguments)
     }
 
-    /// Says that a session is over.
+    /// Closes a session.
     #[track_caller]
     pub(crate) fn close_session(&mut self, session: &str) {
         let id = self.send("NSC", &[Some(session)]);
@@ -171,7 +172,8 @@ impl MetadataProxy {
     pub(crate) fn expect_void(&mut self, id: &str) {
         let reply = self.reply_to(id);
         if !reply.is_void() {
-            self.link.fail(&format!("V was awaited, not {reply:?}"));
+            self.connection
+                .fail(&format!("V was awaited, not {reply:?}"));
         }
     }
 
@@ -208,16 +210,18 @@ impl MetadataProxy {
         }
         match reply.error(self.encoding) {
             Ok(Some(error)) => Err(error),
-            Ok(None) => self.link.fail(&format!("neither V nor error: {reply:?}")),
-            Err(problem) => self.link.fail(&problem),
+            Ok(None) => self
+                .connection
+                .fail(&format!("neither V nor error: {reply:?}")),
+            Err(problem) => self.connection.fail(&problem),
         }
     }
 }
 
 /// The Proxy Data Adapter, after its handshake.
 pub(crate) struct DataProxy {
-    /// The connection, for what a Proxy would not say.
-    pub(crate) link: Connection,
+    /// The connection, for what a Proxy would not send.
+    pub(crate) connection: Connection,
     /// How strings are written.
     pub(crate) encoding: Encoding,
     ids: Ids,
@@ -227,9 +231,9 @@ pub(crate) struct DataProxy {
 
 impl DataProxy {
     /// Takes over after a handshake.
-    pub(crate) fn new(link: Connection, encoding: Encoding) -> Self {
+    pub(crate) fn new(connection: Connection, encoding: Encoding) -> Self {
         Self {
-            link,
+            connection,
             encoding,
             ids: Ids::default(),
             updates: VecDeque::new(),
@@ -241,7 +245,7 @@ impl DataProxy {
     pub(crate) fn send(&mut self, method: &str, item: &str) -> String {
         let id = self.ids.next();
         let line = request(self.encoding, &id, method, &[Some(item)]);
-        self.link.send_line(line);
+        self.connection.send_line(line);
         id
     }
 
@@ -257,16 +261,14 @@ impl DataProxy {
                     item: of,
                     subscription,
                 } if of == item && subscription == id && !ended => ended = true,
-                Event::Update(update) if update.subscription != id => {
-                    self.updates.push_back(update);
-                }
+                Event::Update(update) if update.item != item => self.updates.push_back(update),
                 Event::Update(update) if ended => self.updates.push_back(update),
                 Event::Reply(reply)
                     if reply.id == id && reply.method == "SUB" && reply.is_void() && ended =>
                 {
                     return id;
                 }
-                other => self.link.fail(&format!(
+                other => self.connection.fail(&format!(
                     "awaited of subscription {id}: {}; came: {other:?}",
                     if ended { "V" } else { "EOS" }
                 )),
@@ -287,7 +289,7 @@ impl DataProxy {
                     return;
                 }
                 other => self
-                    .link
+                    .connection
                     .fail(&format!("V for USB {id} was awaited, not {other:?}")),
             }
         }
@@ -302,7 +304,7 @@ impl DataProxy {
         match self.next_event() {
             Event::Update(update) => update,
             other => self
-                .link
+                .connection
                 .fail(&format!("an update was awaited, not {other:?}")),
         }
     }
@@ -313,8 +315,10 @@ impl DataProxy {
         let update = self.update();
         match update.chat() {
             Ok(chat) if update.item == "chat_room" && !update.snapshot => chat,
-            Ok(_) => self.link.fail(&format!("not a live event: {update:?}")),
-            Err(error) => self.link.fail(&error),
+            Ok(_) => self
+                .connection
+                .fail(&format!("not a live event: {update:?}")),
+            Err(error) => self.connection.fail(&error),
         }
     }
 
@@ -328,13 +332,14 @@ impl DataProxy {
     #[track_caller]
     pub(crate) fn expect_silence(&mut self) {
         if let Some(update) = self.updates.pop_front() {
-            self.link.fail(&format!("an update too many: {update:?}"));
+            self.connection
+                .fail(&format!("an update too many: {update:?}"));
         }
         let id = self.send("SUB", "no such item");
         match self.next_event() {
             Event::Reply(reply) if reply.id == id && reply.result.starts_with("EU|") => {}
             other => self
-                .link
+                .connection
                 .fail(&format!("silence was awaited, not {other:?}")),
         }
     }
@@ -342,10 +347,10 @@ impl DataProxy {
     /// The next line, taken apart; updates kept back by other methods are not in this stream.
     #[track_caller]
     pub(crate) fn next_event(&mut self) -> Event {
-        let line = self.link.expect_line();
+        let line = self.connection.expect_line();
         match Event::parse(&line, self.encoding) {
             Ok(event) => event,
-            Err(error) => self.link.fail(&error),
+            Err(error) => self.connection.fail(&error),
         }
     }
 }
@@ -387,7 +392,7 @@ impl Server {
         }
     }
 
-    /// Takes the adapter in on both ports, with what a Proxy of Server 7.4 says.
+    /// Takes the adapter in on both ports, with what a Proxy of Server 7.4 sends.
     #[track_caller]
     pub(crate) fn meet(&self) -> (MetadataProxy, DataProxy) {
         (
@@ -399,17 +404,17 @@ impl Server {
     /// Takes the adapter in on the metadata port.
     #[track_caller]
     pub(crate) fn meet_metadata(&self, init: &Init) -> MetadataProxy {
-        let mut link = self.metadata.accept();
-        let Agreement { encoding, .. } = link.handshake(init);
-        MetadataProxy::new(link, encoding)
+        let mut connection = self.metadata.accept();
+        let Agreement { encoding, .. } = connection.handshake(init);
+        MetadataProxy::new(connection, encoding)
     }
 
     /// Takes the adapter in on the data port.
     #[track_caller]
     pub(crate) fn meet_data(&self, init: &Init) -> DataProxy {
-        let mut link = self.data.accept();
-        let Agreement { encoding, .. } = link.handshake(init);
-        DataProxy::new(link, encoding)
+        let mut connection = self.data.accept();
+        let Agreement { encoding, .. } = connection.handshake(init);
+        DataProxy::new(connection, encoding)
     }
 }
 

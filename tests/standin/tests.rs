@@ -1,4 +1,4 @@
-//! The stand-in, tested against itself: a scripted Remote Adapter on a thread plays the other side.
+//! The stand-in, tested against itself: a scripted Remote Adapter on a thread is the other side.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,21 +12,21 @@ use super::{
 
 const RAC: &str = "1|RAC|S|enableClosePacket|S|true|S|SDK|S|Some+Adapter";
 
-/// A Remote Adapter that says one line, then answers each line it reads with the next of the
+/// A Remote Adapter that sends one line, then answers each line it reads with the next of the
 /// script.
 fn adapter(to: SocketAddr, script: &[&str]) -> JoinHandle<Vec<String>> {
     let script: Vec<String> = script.iter().map(|&text| text.to_owned()).collect();
     thread::spawn(move || {
         let mut stream = TcpStream::connect(to).expect("the listener is open");
         let mut input = BufReader::new(stream.try_clone().expect("a descriptor"));
-        let mut heard = Vec::new();
-        for said in script {
-            stream.write_all(said.as_bytes()).expect("still connected");
+        let mut received = Vec::new();
+        for text in script {
+            stream.write_all(text.as_bytes()).expect("still connected");
             let mut line = String::new();
             input.read_line(&mut line).expect("still connected");
-            heard.push(line);
+            received.push(line);
         }
-        heard
+        received
     })
 }
 
@@ -44,31 +44,31 @@ fn failure(action: impl FnOnce()) -> String {
 
 #[test]
 fn lines_are_read_however_they_come_and_keepalives_are_counted() {
-    let (mut link, adapter) = connected(&["a\r\nKEEPALIVE\r\nb\r\nKEEP", "ALIVE\r\nc\r\n"]);
-    assert_eq!(link.expect_line(), "a");
-    assert_eq!(link.keepalives(), 0);
-    assert_eq!(link.expect_line(), "b");
-    assert_eq!(link.keepalives(), 1);
-    link.send_line("go on");
-    link.expect_keepalive();
-    link.expect("c");
-    link.close();
+    let (mut connection, adapter) = connected(&["a\r\nKEEPALIVE\r\nb\r\nKEEP", "ALIVE\r\nc\r\n"]);
+    assert_eq!(connection.expect_line(), "a");
+    assert_eq!(connection.keepalives(), 0);
+    assert_eq!(connection.expect_line(), "b");
+    assert_eq!(connection.keepalives(), 1);
+    connection.send_line("go on");
+    connection.expect_keepalive();
+    connection.expect("c");
+    connection.close();
     assert_eq!(adapter.join().expect("no panic"), ["go on\r\n", ""]);
 }
 
 #[test]
 fn reading_in_chunks_of_one_byte_changes_nothing() {
-    let (mut link, _adapter) = connected(&["one\r\ntwo\r\n"]);
-    link.incoming().set_chunk(1);
-    link.expect("one");
-    link.expect("two");
+    let (mut connection, _adapter) = connected(&["one\r\ntwo\r\n"]);
+    connection.incoming().set_chunk(1);
+    connection.expect("one");
+    connection.expect("two");
 }
 
 #[test]
 fn a_wrong_line_fails_with_both_lines_and_the_transcript() {
-    let (mut link, _adapter) = connected(&["first\r\nsecond\r\n"]);
-    link.expect("first");
-    let message = failure(|| link.expect("third"));
+    let (mut connection, _adapter) = connected(&["first\r\nsecond\r\n"]);
+    connection.expect("first");
+    let message = failure(|| connection.expect("third"));
     assert!(message.contains("\"third\""), "{message}");
     assert!(message.contains("\"second\""), "{message}");
     assert!(message.contains("← first"), "{message}");
@@ -76,34 +76,34 @@ fn a_wrong_line_fails_with_both_lines_and_the_transcript() {
 
 #[test]
 fn a_line_feed_alone_is_not_good_enough_for_an_adapter() {
-    let (mut link, _adapter) = connected(&["first\n"]);
-    assert!(failure(|| drop(link.expect_line())).contains("CR LF"));
+    let (mut connection, _adapter) = connected(&["first\n"]);
+    assert!(failure(|| drop(connection.expect_line())).contains("CR LF"));
 }
 
 #[test]
 fn a_line_cut_short_by_the_end_is_a_failure() {
-    let (mut link, adapter) = connected(&["whole\r\ncut"]);
-    link.expect("whole");
-    link.send_line("now go");
+    let (mut connection, adapter) = connected(&["whole\r\ncut"]);
+    connection.expect("whole");
+    connection.send_line("now go");
     adapter.join().expect("no panic");
     let message = failure(|| {
-        link.expect_closed();
+        connection.expect_closed();
     });
     assert!(message.contains("middle of a line"), "{message}");
 }
 
 #[test]
 fn torn_and_cut_bytes_arrive_whole() {
-    let (mut link, adapter) = connected(&["go\r\n", "go\r\n"]);
-    link.expect("go");
-    link.send_torn("torn è\r\n");
-    link.expect("go");
-    link.send_cut("cut in three\r\n", &[3, 4]);
+    let (mut connection, adapter) = connected(&["go\r\n", "go\r\n"]);
+    connection.expect("go");
+    connection.send_torn("torn è\r\n");
+    connection.expect("go");
+    connection.send_cut("cut in three\r\n", &[3, 4]);
     assert_eq!(
         adapter.join().expect("no panic"),
         ["torn è\r\n", "cut in three\r\n"]
     );
-    assert_eq!(link.expect_closed(), End::Closed);
+    assert_eq!(connection.expect_closed(), End::Closed);
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn a_closed_listener_refuses_and_comes_back_on_its_port() {
 
 #[test]
 fn the_halves_work_on_two_threads() {
-    let (link, adapter) = connected(&["hello\r\n"]);
-    let (mut outgoing, mut incoming) = link.split();
+    let (connection, adapter) = connected(&["hello\r\n"]);
+    let (mut outgoing, mut incoming) = connection.split();
     let reader = thread::spawn(move || incoming.expect_line());
     assert_eq!(reader.join().expect("no panic"), "hello");
     outgoing.send_line("and you");
@@ -150,8 +150,8 @@ fn a_rac_is_checked_to_the_letter() {
         ),
     ];
     for (line, credentials) in good {
-        let (mut link, _adapter) = connected(&[&format!("{line}\r\n")]);
-        assert_eq!(link.expect_rac().credentials, credentials);
+        let (mut connection, _adapter) = connected(&[&format!("{line}\r\n")]);
+        assert_eq!(connection.expect_rac().credentials, credentials);
     }
     let bad = [
         "2|RAC|S|enableClosePacket|S|true|S|SDK|S|x",
@@ -162,8 +162,8 @@ fn a_rac_is_checked_to_the_letter() {
         "1|RAC|S|enableClosePacket|S|true|S|SDK|S|x|S|more|S|y",
     ];
     for line in bad {
-        let (mut link, _adapter) = connected(&[&format!("{line}\r\n")]);
-        failure(|| drop(link.expect_rac()));
+        let (mut connection, _adapter) = connected(&[&format!("{line}\r\n")]);
+        failure(|| drop(connection.expect_rac()));
     }
 }
 
@@ -204,10 +204,20 @@ fn the_version_table_is_the_protocols() {
     for version in ["1.8.2", "1.8.3", "1.9.0"] {
         assert_eq!(answer(Side::Metadata, version), agreed(version));
     }
+    for version in ["1.8.4", "1.8.20", "1.8.x"] {
+        assert_eq!(answer(Side::Metadata, version), agreed("1.8.3"));
+        assert_eq!(
+            Init::offering(Side::Metadata, version).encoding(),
+            Encoding::Form
+        );
+        assert_eq!(answer(Side::Data, version), Answer::Refused);
+    }
     for version in ["1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.9.0"] {
         assert_eq!(answer(Side::Data, version), Answer::Refused);
     }
-    for version in ["1.9.1", "1.9.2", "1.10.0", "2.0.0", "later"] {
+    for version in [
+        "1.8", "1.80.1", "1.9.1", "1.9.2", "1.10.0", "2.0.0", "later",
+    ] {
         assert_eq!(answer(Side::Metadata, version), agreed("1.9.1"));
         assert_eq!(answer(Side::Data, version), agreed("1.9.1"));
     }
@@ -276,11 +286,11 @@ fn events_are_taken_apart_and_checked() {
 
 #[test]
 fn a_metadata_proxy_takes_replies_in_any_order() {
-    let (link, adapter) = connected(&[
+    let (connection, adapter) = connected(&[
         "200000010c3e4d0462|NSC|V\r\n100000010c3e4d0462|NNS|V\r\n",
         "",
     ]);
-    let mut proxy = MetadataProxy::new(link, Encoding::Form);
+    let mut proxy = MetadataProxy::new(connection, Encoding::Form);
     let first = proxy.send_open(&Session::new("S1", "::1", "a b"));
     let second = proxy.send("NSC", &[Some("S1")]);
     proxy.expect_void(&first);
@@ -298,11 +308,11 @@ fn a_metadata_proxy_takes_replies_in_any_order() {
 fn a_data_proxy_insists_that_the_snapshot_ends_before_the_reply() {
     let eos = "1732348800000|EOS|S|a|S|100000010c3e4d0462\r\n";
     let reply = "100000010c3e4d0462|SUB|V\r\n";
-    let (link, _adapter) = connected(&[&format!("{eos}{reply}")]);
+    let (connection, _adapter) = connected(&[&format!("{eos}{reply}")]);
     assert_eq!(
-        DataProxy::new(link, Encoding::Smart).subscribe("a"),
+        DataProxy::new(connection, Encoding::Smart).subscribe("a"),
         "100000010c3e4d0462"
     );
-    let (link, _adapter) = connected(&[&format!("{reply}{eos}")]);
-    failure(|| drop(DataProxy::new(link, Encoding::Smart).subscribe("a")));
+    let (connection, _adapter) = connected(&[&format!("{reply}{eos}")]);
+    failure(|| drop(DataProxy::new(connection, Encoding::Smart).subscribe("a")));
 }

@@ -1,4 +1,4 @@
-//! The last lines said on a connection, kept for the message of a failure.
+//! The last lines on a connection, kept for the message of a failure.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -38,8 +38,8 @@ impl Transcript {
 
     fn push(&self, arrow: char, bytes: &[u8]) {
         let Some(entries) = &self.entries else { return };
-        let shown = &bytes[..bytes.len().min(ENTRY_BYTES)];
-        let more = if shown.len() < bytes.len() {
+        let head = &bytes[..bytes.len().min(ENTRY_BYTES)];
+        let more = if head.len() < bytes.len() {
             format!(" … ({} bytes)", bytes.len())
         } else {
             String::new()
@@ -48,7 +48,7 @@ impl Transcript {
         if entries.len() == ENTRIES {
             entries.pop_front();
         }
-        entries.push_back(format!("{arrow} {}{more}", shown.escape_ascii()));
+        entries.push_back(format!("{arrow} {}{more}", head.escape_ascii()));
     }
 }
 

@@ -11,8 +11,8 @@ fn at_sigterm_close_notify_leaves_first() {
         let mut stage = Stage::with(&[version], &[]);
         stage.open_room();
         stage.adapter.signal("TERM");
-        stage.metadata.link.expect_closed();
-        stage.data.link.expect_closed();
+        stage.metadata.connection.expect_closed();
+        stage.data.connection.expect_closed();
         assert!(stage.metadata_peer.heard_close_notify());
         assert!(stage.data_peer.heard_close_notify());
         let Stage {
@@ -50,7 +50,7 @@ fn at_sigterm_what_was_asked_before_is_answered_before() {
         for n in 0..100 {
             assert_eq!(stage.data.chat().message, n.to_string());
         }
-        stage.data.link.expect_closed();
+        stage.data.connection.expect_closed();
         assert!(stage.data_peer.heard_close_notify());
     }
 }
@@ -73,9 +73,9 @@ fn after_close_as_well() {
         let mut stage = Stage::with(&[version], &[]);
         stage
             .metadata
-            .link
+            .connection
             .send_line("0|CLOSE|S|reason|S|going+down");
-        stage.metadata.link.expect_closed();
+        stage.metadata.connection.expect_closed();
         assert!(stage.metadata_peer.heard_close_notify());
         stage
             .adapter

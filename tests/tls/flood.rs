@@ -143,7 +143,7 @@ fn flooded(buffers: usize, version: &'static rustls::SupportedProtocolVersion, c
         metadata_peer,
         ..
     } = stage;
-    let (_sending, replies) = metadata.link.split();
+    let (_sending, replies) = metadata.connection.split();
     let (asked, to_answer) = mpsc::channel();
     let (accepted, to_relay) = mpsc::channel();
     let count = thread::scope(|scope| {

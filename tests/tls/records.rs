@@ -13,9 +13,9 @@ fn a_record_for_each_byte_of_a_request() {
         let mut stage = Stage::with(&[version], &[]);
         stage
             .metadata
-            .link
+            .connection
             .send_torn("1f|GIS|S|#|S|chat_room|S|S1\r\n");
-        stage.metadata.link.expect("1f|GIS|S|chat_room");
+        stage.metadata.connection.expect("1f|GIS|S|chat_room");
     }
 }
 
@@ -26,7 +26,7 @@ fn a_segment_for_each_byte_of_a_record() {
         for byte in stage.metadata_peer.seal(b"1f|GIS|S|#|S|chat_room|S|S1\r\n") {
             stage.metadata_peer.write_raw(&[byte]);
         }
-        stage.metadata.link.expect("1f|GIS|S|chat_room");
+        stage.metadata.connection.expect("1f|GIS|S|chat_room");
     }
 }
 

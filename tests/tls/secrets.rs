@@ -119,7 +119,7 @@ fn conversation(source: Source) {
     adapter.wait_for_log(&["metadata", "came before the init"]);
 
     let (_data_peer, mut data) = ports.meet_data(&config);
-    data.link
+    data.connection
         .send_line(login("1f", "NUS", "anna", CLIENTS[0], data.encoding));
     data.expect_silence();
 
@@ -130,11 +130,15 @@ fn conversation(source: Source) {
         for (n, password) in CLIENTS.iter().enumerate() {
             let id = format!("{n}a");
             for method in ["NUS", "NUA"] {
+                metadata.connection.send_line(login(
+                    &id,
+                    method,
+                    "anna",
+                    password,
+                    metadata.encoding,
+                ));
                 metadata
-                    .link
-                    .send_line(login(&id, method, "anna", password, metadata.encoding));
-                metadata
-                    .link
+                    .connection
                     .expect_matching("a welcome", |line| line.contains("|D|"));
             }
         }
@@ -150,9 +154,9 @@ fn conversation(source: Source) {
         .iter()
         .enumerate()
         {
-            metadata.link.send_line(format!("{n}b|{bad}"));
+            metadata.connection.send_line(format!("{n}b|{bad}"));
             metadata
-                .link
+                .connection
                 .expect_matching("an error or a welcome", |line| {
                     line.starts_with(&format!("{n}b|NU"))
                 });
@@ -162,22 +166,22 @@ fn conversation(source: Source) {
             "2c|NUX|S|anna|S|okapi9",
             "3c|RAC|S|user|S|u|S|password|S|zebra7",
         ] {
-            metadata.link.send_line(strange);
+            metadata.connection.send_line(strange);
         }
-        metadata.link.send_line(&rac.line);
-        metadata.link.send_line(format!(
+        metadata.connection.send_line(&rac.line);
+        metadata.connection.send_line(format!(
             "4c|NUS|S|anna|S|okapi9{}",
             " lion10".repeat(1 << 20)
         ));
         metadata
-            .link
+            .connection
             .expect_matching("an error", |line| line.starts_with("4c|NUS|E|"));
         metadata.open(&Session::new(SESSION, "192.0.2.7", "Mozilla/5.0").of_user("anna"));
         adapter.signal("USR1");
         adapter.signal("HUP");
         adapter.wait_for_log(&["reloaded"]);
-        metadata.link.send_line("0|CLOSE|S|reason|S|again");
-        metadata.link.expect_closed();
+        metadata.connection.send_line("0|CLOSE|S|reason|S|again");
+        metadata.connection.expect_closed();
     }
 
     // And in the end the server does not want us any more.

@@ -45,7 +45,7 @@ fn half_a_record_keeps_nobody_from_anything() {
             "{waiting} ns of waiting, {serving} ns of serving"
         );
         stage.data_peer.write_raw(rest);
-        stage.data.link.expect("1f|USB|V");
+        stage.data.connection.expect("1f|USB|V");
         assert!(stage.metadata.say(SESSION, "anybody?").is_err());
     }
 }

@@ -2,7 +2,7 @@
 //! which events are possible now, and which must have come by now.
 //!
 //! The order of entries is a clock. What the server asked before it, and was answered after it, may have taken effect at
-//! any moment between; so a thing is said to be wrong only if no such moments make it right.
+//! any moment between; so a thing is called wrong only if no such moments make it right.
 
 mod subscriptions;
 #[cfg(test)]
@@ -39,7 +39,7 @@ struct Message {
     granted: Option<Tick>,
 }
 
-/// The books.
+/// All that was entered.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     now: Tick,
@@ -51,7 +51,7 @@ pub(crate) struct Ledger {
     /// Messages answered with success that have not arrived.
     granted: BTreeMap<u64, Message>,
     /// Messages whose answer was lost with the connection.
-    unheard: BTreeMap<u64, Message>,
+    unanswered: BTreeMap<u64, Message>,
     last_asked: u64,
     last_arrived: u64,
     /// Bytes that are on their way at the most, and when that was last a reason to refuse.
@@ -66,7 +66,7 @@ struct Counts {
     refused: u64,
     crowded: u64,
     lost: u64,
-    unheard: u64,
+    unanswered: u64,
     subscriptions: u64,
 }
 
@@ -83,7 +83,7 @@ impl Ledger {
     }
 
     /// A message is about to be sent on the metadata connection. Its text starts with its number.
-    pub(crate) fn saying(&mut self, number: u64, text: &str, ip: &str, nick: &str) {
+    pub(crate) fn sending(&mut self, number: u64, text: &str, ip: &str, nick: &str) {
         let asked = self.tick();
         let message = Message {
             text: text.to_owned(),
@@ -144,8 +144,8 @@ impl Ledger {
     /// The metadata connection is gone. What was not answered may have been relayed, or may be yet.
     pub(crate) fn metadata_gone(&mut self) {
         self.tick();
-        self.counts.unheard += self.asked.len() as u64;
-        self.unheard.extend(self.asked.drain());
+        self.counts.unanswered += self.asked.len() as u64;
+        self.unanswered.extend(self.asked.drain());
         self.early.clear();
     }
 
@@ -178,7 +178,7 @@ impl Ledger {
             ));
         }
         if (&message.text, &message.ip, &message.nick) != (&chat.message, &chat.ip, &chat.nick) {
-            return Err(format!("not what was said: {chat:?}, but {message:?}"));
+            return Err(format!("not what was sent: {chat:?}, but {message:?}"));
         }
         self.weight -= message.weight();
         self.counts.arrived += 1;
@@ -190,18 +190,18 @@ impl Ledger {
         let known = self
             .granted
             .remove(&number)
-            .or_else(|| self.unheard.remove(&number));
+            .or_else(|| self.unanswered.remove(&number));
         if let Some(message) = known {
             return Ok(message);
         }
         let message = self.asked.remove(&number).ok_or_else(|| {
-            format!("message {number} arrived, which was refused, or was over, or was never said")
+            format!("message {number} arrived, which was refused, or was over, or was never sent")
         })?;
         self.early.insert(number);
         Ok(message)
     }
 
-    /// Looks after the messages before this one, or after all: those that success was promised for must have a way left.
+    /// Looks after the messages before this one, or after all: those that success was undelivered for must have a way left.
     fn settle(&mut self, before: Option<u64>) -> Result<(), String> {
         let beyond = before.unwrap_or(u64::MAX);
         let mut over = Vec::new();
@@ -219,8 +219,8 @@ impl Ledger {
         }
         if before.is_some() {
             // The room has one order: what comes before an event and has not arrived never will.
-            let later = self.unheard.split_off(&beyond);
-            let never = std::mem::replace(&mut self.unheard, later);
+            let later = self.unanswered.split_off(&beyond);
+            let never = std::mem::replace(&mut self.unanswered, later);
             self.weight -= never.values().map(Message::weight).sum::<usize>();
         }
         Ok(())
@@ -276,7 +276,7 @@ impl Ledger {
     }
 
     /// The data connection is about to break, or the adapter to end.
-    pub(crate) fn data_doomed(&mut self) {
+    pub(crate) fn data_may_end(&mut self) {
         let now = self.tick();
         self.subscriptions.unsure(now);
     }
@@ -298,7 +298,7 @@ impl Ledger {
     }
 
     /// Bytes of messages that were answered with success and have not arrived, at the least.
-    pub(crate) fn promised(&self) -> usize {
+    pub(crate) fn undelivered(&self) -> usize {
         self.granted.values().map(Message::weight).sum()
     }
 
@@ -314,12 +314,12 @@ impl Ledger {
             refused,
             crowded,
             lost,
-            unheard,
+            unanswered,
             subscriptions,
         } = &self.counts;
         format!(
             "{arrived} messages arrived, {refused} refused ({crowded} in a crowd), {lost} lost with their connection, \
-             {unheard} never answered, {subscriptions} subscriptions"
+             {unanswered} never answered, {subscriptions} subscriptions"
         )
     }
 }

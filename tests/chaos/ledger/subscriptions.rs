@@ -87,7 +87,7 @@ impl Subscriptions {
         if is_due {
             Ok(())
         } else {
-            Err(format!("an end of snapshot out of turn: {id}"))
+            Err(format!("an end of snapshot out of order: {id}"))
         }
     }
 
@@ -128,7 +128,7 @@ impl Subscriptions {
         }
     }
 
-    /// An event came under this subscription; says when that was asked for.
+    /// An event came under this subscription; gives when that was asked for.
     pub(super) fn arriving(
         &mut self,
         connection: Connection,
@@ -179,7 +179,7 @@ impl Subscriptions {
         best
     }
 
-    /// What to say where there is none.
+    /// The error where there is none.
     pub(super) fn unexplained(&self, number: u64, message: &Message) -> String {
         format!(
             "message {number} was answered with success and cannot have been queued, or was not sent: asked at {}, \

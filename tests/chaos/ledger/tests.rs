@@ -1,4 +1,4 @@
-//! The judge is judged: what must be told is told, and what is only bad luck is not.
+//! The ledger itself: what must be reported is, and what is only bad luck is not.
 
 use super::{CONGESTED, Connection, Ledger};
 use crate::standin::Update;
@@ -23,7 +23,7 @@ fn event(number: u64, subscription: &str) -> Update {
     }
 }
 
-/// Books with a subscription `a` that is open beyond doubt.
+/// A ledger with a subscription `a` that is open beyond doubt.
 fn open() -> (Ledger, Connection) {
     let mut ledger = Ledger::default();
     let connection = ledger.data_begins().unwrap();
@@ -37,22 +37,22 @@ fn subscribe(ledger: &mut Ledger, connection: Connection, id: &str) {
     ledger.subscribed(id).unwrap();
 }
 
-fn say(ledger: &mut Ledger) -> u64 {
+fn send(ledger: &mut Ledger) -> u64 {
     let number = ledger.number();
-    ledger.saying(number, &format!("{number} text"), "192.0.2.7", "agent");
+    ledger.sending(number, &format!("{number} text"), "192.0.2.7", "agent");
     number
 }
 
 #[track_caller]
-fn assert_told(outcome: Result<(), String>, words: &str) {
-    let told = outcome.expect_err("this must be told");
-    assert!(told.contains(words), "{told}");
+fn assert_wrong(outcome: Result<(), String>, words: &str) {
+    let error = outcome.expect_err("this is wrong");
+    assert!(error.contains(words), "{error}");
 }
 
 #[test]
 fn events_may_come_before_the_answer_or_after_it() {
     let (mut ledger, connection) = open();
-    let (one, two) = (say(&mut ledger), say(&mut ledger));
+    let (one, two) = (send(&mut ledger), send(&mut ledger));
     ledger.arrived(connection, &event(one, "a")).unwrap();
     ledger.granted(one).unwrap();
     ledger.granted(two).unwrap();
@@ -64,52 +64,52 @@ fn events_may_come_before_the_answer_or_after_it() {
 #[test]
 fn twice_late_wrong_and_refused_events_are_told() {
     let (mut ledger, connection) = open();
-    let numbers = [(); 4].map(|()| say(&mut ledger));
+    let numbers = [(); 4].map(|()| send(&mut ledger));
     ledger.arrived(connection, &event(numbers[1], "a")).unwrap();
-    assert_told(
+    assert_wrong(
         ledger.arrived(connection, &event(numbers[1], "a")),
         "twice or late",
     );
-    assert_told(
+    assert_wrong(
         ledger.arrived(connection, &event(numbers[0], "a")),
         "twice or late",
     );
-    assert_told(ledger.refused(numbers[1]), "had arrived");
+    assert_wrong(ledger.refused(numbers[1]), "had arrived");
     let mut wrong = event(numbers[2], "a");
     wrong.fields[0].1 = Some("192.0.2.8".to_owned());
-    assert_told(ledger.arrived(connection, &wrong), "not what was said");
-    assert_told(ledger.arrived(connection, &event(99, "a")), "never said");
+    assert_wrong(ledger.arrived(connection, &wrong), "not what was sent");
+    assert_wrong(ledger.arrived(connection, &event(99, "a")), "never sent");
 }
 
 #[test]
 fn a_promised_message_that_others_overtake_is_told() {
     let (mut ledger, connection) = open();
-    let (one, two) = (say(&mut ledger), say(&mut ledger));
+    let (one, two) = (send(&mut ledger), send(&mut ledger));
     ledger.granted(one).unwrap();
-    assert_told(
+    assert_wrong(
         ledger.arrived(connection, &event(two, "a")),
         "cannot have been queued",
     );
 
     let (mut ledger, connection) = open();
-    let (one, two) = (say(&mut ledger), say(&mut ledger));
+    let (one, two) = (send(&mut ledger), send(&mut ledger));
     ledger.arrived(connection, &event(two, "a")).unwrap();
-    assert_told(ledger.granted(one), "cannot have been queued");
+    assert_wrong(ledger.granted(one), "cannot have been queued");
 }
 
 #[test]
 fn a_promised_message_that_has_not_come_when_its_subscription_ends_is_told() {
     let (mut ledger, _) = open();
-    let one = say(&mut ledger);
+    let one = send(&mut ledger);
     ledger.granted(one).unwrap();
     ledger.unsubscribing();
-    assert_told(ledger.unsubscribed("a"), "cannot have been queued");
+    assert_wrong(ledger.unsubscribed("a"), "cannot have been queued");
 
     let (mut ledger, connection) = open();
-    let one = say(&mut ledger);
+    let one = send(&mut ledger);
     ledger.granted(one).unwrap();
-    ledger.data_doomed();
-    assert_told(
+    ledger.data_may_end();
+    assert_wrong(
         ledger.data_gone(connection, true),
         "cannot have been queued",
     );
@@ -118,24 +118,24 @@ fn a_promised_message_that_has_not_come_when_its_subscription_ends_is_told() {
 #[test]
 fn a_message_may_be_lost_with_its_connection() {
     let (mut ledger, connection) = open();
-    let (one, two) = (say(&mut ledger), say(&mut ledger));
+    let (one, two) = (send(&mut ledger), send(&mut ledger));
     ledger.granted(one).unwrap();
-    ledger.data_doomed();
+    ledger.data_may_end();
     ledger.granted(two).unwrap();
     ledger.data_gone(connection, false).unwrap();
     assert!(!ledger.has_debts());
     // The adapter had noticed by then.
-    let late = say(&mut ledger);
-    assert_told(ledger.granted(late), "cannot have been queued");
+    let late = send(&mut ledger);
+    assert_wrong(ledger.granted(late), "cannot have been queued");
 }
 
 #[test]
 fn success_without_a_subscription_is_told() {
     let mut ledger = Ledger::default();
     let connection = ledger.data_begins().unwrap();
-    let one = say(&mut ledger);
-    assert_told(ledger.granted(one), "cannot have been queued");
-    let two = say(&mut ledger);
+    let one = send(&mut ledger);
+    assert_wrong(ledger.granted(one), "cannot have been queued");
+    let two = send(&mut ledger);
     ledger.subscribing(connection, "a");
     ledger.granted(two).unwrap(); // it may have been open by then
 }
@@ -143,31 +143,31 @@ fn success_without_a_subscription_is_told() {
 #[test]
 fn a_refusal_needs_a_reason() {
     let (mut ledger, _) = open();
-    let one = say(&mut ledger);
-    assert_told(ledger.refused(one), "open all the time");
+    let one = send(&mut ledger);
+    assert_wrong(ledger.refused(one), "open all the time");
 
     let (mut ledger, _) = open();
-    let one = say(&mut ledger);
+    let one = send(&mut ledger);
     ledger.unsubscribing();
     ledger.refused(one).unwrap();
 
     let (mut ledger, _) = open();
     let number = ledger.number();
-    ledger.saying(number, &"x".repeat(CONGESTED), "192.0.2.7", "agent");
+    ledger.sending(number, &"x".repeat(CONGESTED), "192.0.2.7", "agent");
     ledger.refused(number).unwrap();
-    let next = say(&mut ledger);
-    assert_told(ledger.refused(next), "open all the time");
+    let next = send(&mut ledger);
+    assert_wrong(ledger.refused(next), "open all the time");
 }
 
 #[test]
 fn events_of_a_stale_subscription_are_told() {
     let (mut ledger, connection) = open();
-    let (one, two) = (say(&mut ledger), say(&mut ledger));
+    let (one, two) = (send(&mut ledger), send(&mut ledger));
     ledger.unsubscribing();
     ledger.unsubscribed("a").unwrap();
-    assert_told(ledger.arrived(connection, &event(one, "a")), "had ended");
+    assert_wrong(ledger.arrived(connection, &event(one, "a")), "had ended");
     subscribe(&mut ledger, connection, "b");
-    assert_told(ledger.arrived(connection, &event(one, "a")), "stale");
+    assert_wrong(ledger.arrived(connection, &event(one, "a")), "stale");
     // Asked while `a` was open, not answered yet: it may have come too late for `a`, and in time for `b`.
     ledger.arrived(connection, &event(two, "b")).unwrap();
 }
@@ -177,20 +177,20 @@ fn snapshots_end_once_and_before_the_answer() {
     let mut ledger = Ledger::default();
     let connection = ledger.data_begins().unwrap();
     ledger.subscribing(connection, "a");
-    assert_told(ledger.subscribed("a"), "without an end of snapshot");
+    assert_wrong(ledger.subscribed("a"), "without an end of snapshot");
     ledger.subscribing(connection, "b");
     ledger.end_of_snapshot(connection, "b").unwrap();
-    assert_told(ledger.end_of_snapshot(connection, "b"), "out of turn");
+    assert_wrong(ledger.end_of_snapshot(connection, "b"), "out of order");
 }
 
 #[test]
 fn what_was_not_answered_may_come_or_not() {
     let (mut ledger, connection) = open();
-    let numbers = [(); 3].map(|()| say(&mut ledger));
+    let numbers = [(); 3].map(|()| send(&mut ledger));
     ledger.metadata_gone();
     ledger.arrived(connection, &event(numbers[1], "a")).unwrap();
     assert!(!ledger.has_debts());
-    assert_told(
+    assert_wrong(
         ledger.arrived(connection, &event(numbers[0], "a")),
         "twice or late",
     );

@@ -1,19 +1,19 @@
-//! What a Proxy Metadata Adapter says, and what it should not.
+//! What a Proxy Metadata Adapter sends, and what it should not.
 
 mod lines;
-mod storm;
+mod overload;
 
 use std::time::{Duration, Instant};
 
-use self::lines::{ACTS, Act};
+use self::lines::{ACTIONS, Action};
 use crate::ledger::Connection;
+use crate::proxy::{PROMPT, Proxy};
 use crate::random::Random;
 use crate::requests::Due;
 use crate::sessions::{Sessions, string};
-use crate::side::Part;
+use crate::side::Behaviour;
 use crate::standin::{Init, Side};
-use crate::talk::{PROMPT, Talk};
-use crate::world::{Halt, Play, Stage, World};
+use crate::world::{Halt, Phase, Run, World};
 
 /// The metadata side.
 #[derive(Debug, Default)]
@@ -29,8 +29,8 @@ pub(crate) struct Metadata {
     unsure: bool,
 }
 
-/// Once in so many acts there is a storm.
-const STORM_IN: usize = 200;
+/// Once in so many actions there is overload.
+const OVERLOAD_IN: usize = 200;
 
 impl Metadata {
     /// No session is open.
@@ -39,7 +39,7 @@ impl Metadata {
     }
 }
 
-impl Part for Metadata {
+impl Behaviour for Metadata {
     const SIDE: Side = Side::Metadata;
 
     fn init(&mut self, random: &mut Random) -> Init {
@@ -62,7 +62,7 @@ impl Part for Metadata {
         }
     }
 
-    fn begins(&mut self, _world: &World) -> Play<Connection> {
+    fn begins(&mut self, _world: &World) -> Run<Connection> {
         self.connections += 1;
         Ok(self.connections - 1)
     }
@@ -72,82 +72,82 @@ impl Part for Metadata {
         self.unsure = unsure || self.renewed;
     }
 
-    fn opened(&mut self, talk: &mut Talk<'_>) -> Play<()> {
+    fn opened(&mut self, proxy: &mut Proxy<'_>) -> Run<()> {
         if self.renewed {
             self.sessions.forget();
             return Ok(());
         }
-        // A robust Proxy repeats what the adapter may not have heard.
+        // A robust Proxy repeats what the adapter may not know.
         let closed = self.sessions.closed().map(|id| {
-            let arguments = string(talk.encoding, Some(id));
-            talk.request("NSC", arguments.as_bytes(), Due::VOID)
+            let arguments = string(proxy.encoding, Some(id));
+            proxy.request("NSC", arguments.as_bytes(), Due::VOID)
         });
         let mut bytes: Vec<u8> = closed.collect::<Vec<_>>().concat();
-        for client in self.sessions.unheard() {
-            let arguments = client.introduction(talk.encoding);
+        for client in self.sessions.unknown() {
+            let arguments = client.introduction(proxy.encoding);
             let due = Due::Session(client.id.clone());
-            bytes.extend(talk.request("NNS", arguments.as_bytes(), due));
+            bytes.extend(proxy.request("NNS", arguments.as_bytes(), due));
         }
-        talk.send(&bytes)
+        proxy.send(&bytes)
     }
 
-    fn act(&mut self, talk: &mut Talk<'_>, random: &mut Random) -> Play<()> {
-        for id in talk.opened.drain(..) {
-            self.sessions.heard(&id);
+    fn act(&mut self, proxy: &mut Proxy<'_>, random: &mut Random) -> Run<()> {
+        for id in proxy.opened.drain(..) {
+            self.sessions.set_known(&id);
         }
-        if random.between(0, STORM_IN) == 0 {
-            return self.storm(talk, random);
+        if random.between(0, OVERLOAD_IN) == 0 {
+            return self.overload(proxy, random);
         }
-        let act = random.weighted(&ACTS);
-        let bytes = self.lines(act, talk, random);
+        let act = random.weighted(&ACTIONS);
+        let bytes = self.lines(act, proxy, random);
         match act {
-            Act::Listen => talk.listen(random.millis(0, 30)),
-            Act::Stall => {
-                let flood = random.pick(&[Act::Flood, Act::Echo, Act::Bulk]);
-                let bytes = self.lines(flood, talk, random);
-                talk.stall(random.millis(10, 600), &bytes)
+            Action::Read => proxy.read_for(random.millis(0, 30)),
+            Action::Stall => {
+                let flood = random.pick(&[Action::Flood, Action::Echo, Action::Bulk]);
+                let bytes = self.lines(flood, proxy, random);
+                proxy.stall(random.millis(10, 600), &bytes)
             }
-            _ if random.chance(20) && bytes.len() < 20_000 => talk.send_torn(&bytes, random),
-            _ => talk.send(&bytes),
+            _ if random.chance(20) && bytes.len() < 20_000 => proxy.send_torn(&bytes, random),
+            _ => proxy.send(&bytes),
         }
     }
 
-    fn ended(&mut self, world: &World, _connection: Connection, _in_order: bool) -> Play<()> {
+    fn ended(&mut self, world: &World, _connection: Connection, _in_order: bool) -> Run<()> {
         world.ledger().metadata_gone();
         Ok(())
     }
 
-    fn finale(&mut self, mut talk: Talk<'_>, random: &mut Random) -> Play<()> {
-        let world = talk.world;
-        while world.stage() < Stage::Open {
-            talk.listen(Duration::from_millis(10))?;
+    fn end_of_run(&mut self, mut proxy: Proxy<'_>, random: &mut Random) -> Run<()> {
+        let world = proxy.world;
+        while world.phase() < Phase::Open {
+            proxy.read_for(Duration::from_millis(10))?;
         }
-        let bytes = self.open(&mut talk, random);
-        talk.send(&bytes)?;
-        // The first may be too many where much is waiting still.
+        let bytes = self.open(&mut proxy, random);
+        proxy.send(&bytes)?;
+        // The first may be too many where much is queued still.
         let first = world.ledger().number();
         let until = Instant::now() + PROMPT;
         while !world.ledger().has_arrived(first) {
             if Instant::now() > until {
                 return Err(Halt("no message gets through".to_owned()));
             }
-            let bytes = self.lines(Act::Say, &mut talk, random);
-            talk.send(&bytes)?;
-            talk.listen_until("an answer", |talk| talk.is_answered())?;
-            talk.listen(Duration::from_millis(10))?;
+            let bytes = self.lines(Action::Send, &mut proxy, random);
+            proxy.send(&bytes)?;
+            proxy.read_until("an answer", |proxy| proxy.is_answered())?;
+            proxy.read_for(Duration::from_millis(10))?;
         }
         let mut bytes = Vec::new();
         for _ in 0..100 {
-            bytes.extend(self.lines(Act::Say, &mut talk, random));
+            bytes.extend(self.lines(Action::Send, &mut proxy, random));
         }
-        talk.send(&bytes)?;
-        talk.listen_until("the answers", |talk| talk.is_answered())?;
-        talk.listen_until("the messages", |_| !world.ledger().has_debts())?;
-        world.reached(Stage::Served);
+        proxy.send(&bytes)?;
+        proxy.read_until("the answers", |proxy| proxy.is_answered())?;
+        proxy.read_until("the messages", |_| !world.ledger().has_debts())?;
+        world.reached(Phase::Served);
         // The end comes in the midst of things.
-        while !talk.has_ended() {
-            let bytes = self.lines(Act::Flood, &mut talk, random);
-            talk.send(&bytes)?;
+        while !proxy.has_ended() {
+            let bytes = self.lines(Action::Flood, &mut proxy, random);
+            proxy.send(&bytes)?;
         }
         world.ledger().metadata_gone();
         Ok(())

@@ -1,11 +1,11 @@
 //! The metadata requests, each with its answer to the byte.
 
-use crate::stage::{Stage, exchange, expect_error};
+use crate::setup::{Setup, exchange, expect_error};
 use crate::standin::{Encoding, Session};
 
 #[track_caller]
 fn answered(script: &[(&str, &str)]) {
-    exchange(&mut Stage::new().metadata.link, script);
+    exchange(&mut Setup::new().metadata.connection, script);
 }
 
 #[test]
@@ -70,13 +70,13 @@ fn nsc_of_known_unknown_and_forgotten_sessions_is_a_success() {
 
 #[test]
 fn a_session_may_be_opened_again_after_its_close() {
-    let mut stage = Stage::new();
-    stage.data.subscribe("chat_room");
+    let mut setup = Setup::new();
+    setup.data.subscribe("chat_room");
     for agent in ["first", "second"] {
-        stage.metadata.open(&Session::new("S1", "::1", agent));
-        stage.metadata.say("S1", "hello").expect("V");
-        assert_eq!(stage.data.chat().nick, agent);
-        stage.metadata.close_session("S1");
+        setup.metadata.open(&Session::new("S1", "::1", agent));
+        setup.metadata.say("S1", "hello").expect("V");
+        assert_eq!(setup.data.chat().nick, agent);
+        setup.metadata.close_session("S1");
     }
 }
 
@@ -103,11 +103,11 @@ fn gis_answers_the_group_as_a_list_of_names() {
 
 #[test]
 fn gis_of_nothing_is_an_items_error() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     for group in ["#", "$", "", " ", "+", "   ", "%20"] {
-        let link = &mut stage.metadata.link;
-        link.send_line(format!("1c|GIS|S|#|S|{group}|S|S1"));
-        expect_error(link, "1c|GIS|EI", Encoding::Smart);
+        let connection = &mut setup.metadata.connection;
+        connection.send_line(format!("1c|GIS|S|#|S|{group}|S|S1"));
+        expect_error(connection, "1c|GIS|EI", Encoding::Smart);
     }
 }
 
@@ -129,11 +129,11 @@ fn gsc_answers_the_schema_as_a_list_of_names() {
 
 #[test]
 fn gsc_of_nothing_is_a_schema_error() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     for schema in ["#", "$", "", " ", "+", "   ", "%20"] {
-        let link = &mut stage.metadata.link;
-        link.send_line(format!("1c|GSC|S|#|S|chat_room|S|{schema}|S|S1"));
-        expect_error(link, "1c|GSC|ES", Encoding::Smart);
+        let connection = &mut setup.metadata.connection;
+        connection.send_line(format!("1c|GSC|S|#|S|chat_room|S|{schema}|S|S1"));
+        expect_error(connection, "1c|GSC|ES", Encoding::Smart);
     }
 }
 
@@ -169,6 +169,16 @@ fn gui_sets_no_limits() {
         ),
         // The user is no item.
         ("4c|GUI|S|chat_room|S|x", "4c|GUI|I|0|D|0.0|M|RMDC"),
+    ]);
+}
+
+#[test]
+fn git_and_gui_of_no_item_are_answered_by_their_name_alone() {
+    answered(&[
+        ("1c|GIT", "1c|GIT"),
+        ("2c|GIT|", "2c|GIT"),
+        ("3c|GUI|S|#", "3c|GUI"),
+        ("4c|GUI|S|user", "4c|GUI"),
     ]);
 }
 

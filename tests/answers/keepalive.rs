@@ -1,10 +1,10 @@
-//! When the adapter says `KEEPALIVE`. Only facts that no slow machine can upset are tested: that
+//! When the adapter sends `KEEPALIVE`. Only facts that no slow machine can upset are tested: that
 //! one comes, that none comes before its time, and what comes in which order.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::stage::{backstage, exchange};
+use crate::setup::{exchange, start_adapter};
 use crate::standin::{Connection, Init, Server, Side};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,50 +19,50 @@ fn plain(side: Side) -> Init {
 /// The connection opens with this init, and the first keepalive takes at least this long.
 #[track_caller]
 fn expect_keepalive_after(arguments: &[&str], init: &Init, at_least: Duration) {
-    let (_adapter, server) = backstage(arguments);
-    let mut link = server.listener(init.side).accept();
-    link.expect_rac();
-    // Taken before the adapter can have said its last word, so never too late.
+    let (_adapter, server) = start_adapter(arguments);
+    let mut connection = server.listener(init.side).accept();
+    connection.expect_rac();
+    // Taken before the adapter can have sent its last line, so never too late.
     let start = Instant::now();
-    link.send_line(init.line());
-    link.expect(&init.answer_line().expect("not a refusal"));
-    link.expect_keepalive();
+    connection.send_line(init.line());
+    connection.expect(&init.answer_line().expect("not a refusal"));
+    connection.expect_keepalive();
     let took = start.elapsed();
     assert!(took >= at_least, "after {took:?}, before {at_least:?}");
 }
 
 /// Opens a metadata connection with this init, and a data connection that keeps the time by
-/// keepalives of its own: when the data connection has heard so many, a second or more apart, the
+/// keepalives of its own: when so many have come on the data connection, a second or more apart, the
 /// metadata connection is yielded.
 #[track_caller]
 fn after_seconds(arguments: &[&str], metadata: &Init, seconds: usize) -> (Connection, Server) {
-    let (adapter, server) = backstage(arguments);
-    let mut link = server.metadata.accept();
-    link.handshake(metadata);
+    let (adapter, server) = start_adapter(arguments);
+    let mut connection = server.metadata.accept();
+    connection.handshake(metadata);
     let mut clock = server.data.accept();
     clock.handshake(&Init::new(Side::Data).with_hint(1000));
     for _ in 0..seconds {
         clock.expect_keepalive();
     }
     // Asked while the adapter lives; what it sent before it dies is still there to be read.
-    exchange(&mut link, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
+    exchange(&mut connection, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
     drop(adapter);
-    (link, server)
+    (connection, server)
 }
 
 /// Runs cases beside each other, since each of them mostly waits.
-fn at_once<C: Sync>(cases: &[C], play: impl Fn(&C) + Sync) {
+fn at_once<C: Sync>(cases: &[C], run: impl Fn(&C) + Sync) {
     thread::scope(|scope| {
         for case in cases {
-            scope.spawn(|| play(case));
+            scope.spawn(|| run(case));
         }
     });
 }
 
 #[track_caller]
 fn expect_none(arguments: &[&str], metadata: &Init) {
-    let (link, _server) = after_seconds(arguments, metadata, 2);
-    assert_eq!(link.keepalives(), 0);
+    let (connection, _server) = after_seconds(arguments, metadata, 2);
+    assert_eq!(connection.keepalives(), 0);
 }
 
 #[test]
@@ -125,8 +125,8 @@ fn without_a_hint_an_unconfigured_adapter_keeps_1_8_alive_every_second() {
     at_once(&inits, |init| expect_keepalive_after(&[], init, SECOND));
     // Not the default of ten seconds either: the clock counts to three before it.
     at_once(&inits, |init| {
-        let (link, _server) = after_seconds(&[], init, 3);
-        assert!(link.keepalives() >= 1);
+        let (connection, _server) = after_seconds(&[], init, 3);
+        assert!(connection.keepalives() >= 1);
     });
 }
 
@@ -156,43 +156,43 @@ fn configured_as_zero_a_hint_still_obliges() {
 
 #[test]
 fn keepalives_go_on_coming() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Metadata).with_hint(1000);
     let start = Instant::now();
-    link.send_line(init.line());
-    link.expect(&init.answer_line().expect("not a refusal"));
+    connection.send_line(init.line());
+    connection.expect(&init.answer_line().expect("not a refusal"));
     for nth in 1..=3 {
-        link.expect_keepalive();
+        connection.expect_keepalive();
         assert!(start.elapsed() >= SECOND * nth);
     }
 }
 
 #[test]
 fn any_other_line_counts_as_activity() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.handshake(&Init::new(Side::Metadata).with_hint(1700));
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata).with_hint(1700));
     let mut clock = server.data.accept();
     clock.handshake(&Init::new(Side::Data).with_hint(1000));
     // Somewhere in the middle of the silence …
     clock.expect_keepalive();
     let start = Instant::now();
-    exchange(&mut link, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
+    exchange(&mut connection, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
     // … which therefore begins anew.
-    link.expect_keepalive();
+    connection.expect_keepalive();
     assert!(start.elapsed() >= Duration::from_millis(1700));
 }
 
 #[test]
 fn the_connections_keep_their_own_time() {
-    let (_adapter, server) = backstage(&["--keepalive", NEVER]);
-    let mut link = server.metadata.accept();
-    link.handshake(&plain(Side::Metadata));
+    let (_adapter, server) = start_adapter(&["--keepalive", NEVER]);
+    let mut connection = server.metadata.accept();
+    connection.handshake(&plain(Side::Metadata));
     let mut other = server.data.accept();
     other.handshake(&Init::new(Side::Data).with_hint(1000));
     other.expect_keepalive();
-    exchange(&mut link, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
-    assert_eq!(link.keepalives(), 0);
+    exchange(&mut connection, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
+    assert_eq!(connection.keepalives(), 0);
 }

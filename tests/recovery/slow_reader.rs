@@ -1,6 +1,6 @@
 //! A Proxy that reads, but hardly: it is slow, and not gone.
 
-use crate::stage::{SESSION, command};
+use crate::setup::{SESSION, command};
 use crate::standin::{Adapter, Connection, Encoding, Init, Listener, MetadataProxy, Session, Side};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ const SLOW_FOR: Duration = Duration::from_secs(24);
 
 /// An adapter with both connections open, and the room subscribed. Nobody reads the data
 /// connection on, and little fits into it.
-pub(crate) fn meet_a_small_one() -> (Adapter, MetadataProxy, TcpStream) {
+pub(crate) fn accept_into_small_buffers() -> (Adapter, MetadataProxy, TcpStream) {
     let metadata = Listener::bind("metadata");
     let data = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let buffer = socket2::SockRef::from(&data).set_recv_buffer_size(4096);
@@ -27,22 +27,22 @@ pub(crate) fn meet_a_small_one() -> (Adapter, MetadataProxy, TcpStream) {
         ])
         .args(["--data_rrport", &port.to_string()])
         .start();
-    let mut link = metadata.accept();
-    link.handshake(&Init::new(Side::Metadata));
-    let metadata = MetadataProxy::new(link, Encoding::Smart);
+    let mut connection = metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata));
+    let metadata = MetadataProxy::new(connection, Encoding::Smart);
     let (stream, _) = data.accept().expect("a connection");
     let clone = stream.try_clone().expect("a second handle");
-    let mut link = Connection::over_tcp("data", clone);
-    link.handshake(&Init::new(Side::Data));
-    link.send_line("1c|SUB|S|chat_room");
-    link.expect_matching("EOS", |line| line.contains("|EOS|"));
-    link.expect("1c|SUB|V");
+    let mut connection = Connection::over_tcp("data", clone);
+    connection.handshake(&Init::new(Side::Data));
+    connection.send_line("1c|SUB|S|chat_room");
+    connection.expect_matching("EOS", |line| line.contains("|EOS|"));
+    connection.expect("1c|SUB|V");
     (adapter, metadata, stream)
 }
 
 #[test]
 fn a_proxy_that_reads_slowly_is_not_taken_for_gone() {
-    let (adapter, mut metadata, mut stream) = meet_a_small_one();
+    let (adapter, mut metadata, mut stream) = accept_into_small_buffers();
     metadata.open(&Session::new(SESSION, "192.0.2.7", "agent"));
     let filler = "x".repeat(16 << 10);
     while metadata.say(SESSION, &filler).is_ok() {}

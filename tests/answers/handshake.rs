@@ -1,11 +1,11 @@
-//! How a connection opens: who speaks first, and the init in all its shapes.
+//! How a connection opens: whose line is first, and the init in all its shapes.
 
-use crate::stage::{backstage, exchange, expect_error};
+use crate::setup::{exchange, expect_error, start_adapter};
 use crate::standin::{Encoding, Init, Side};
 
 #[test]
 fn the_first_line_is_a_rac_on_both_connections() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let metadata = server.metadata.accept().expect_rac();
     let data = server.data.accept().expect_rac();
     assert_eq!(metadata.credentials, None);
@@ -14,7 +14,7 @@ fn the_first_line_is_a_rac_on_both_connections() {
 
 #[test]
 fn credentials_open_the_rac_of_both_connections() {
-    let (_adapter, server) = backstage(&["--user", "user1", "--password", "pwd1"]);
+    let (_adapter, server) = start_adapter(&["--user", "user1", "--password", "pwd1"]);
     for side in [Side::Metadata, Side::Data] {
         let rac = server.listener(side).accept().expect_rac();
         let start = "1|RAC|S|user|S|user1|S|password|S|pwd1|S|enableClosePacket|S|true|S|SDK|S|";
@@ -24,7 +24,7 @@ fn credentials_open_the_rac_of_both_connections() {
 
 #[test]
 fn credentials_are_form_encoded() {
-    let (_adapter, server) = backstage(&["--user", "u ser|é", "--password", "+p%#"]);
+    let (_adapter, server) = start_adapter(&["--user", "u ser|é", "--password", "+p%#"]);
     let rac = server.metadata.accept().expect_rac();
     let start = "1|RAC|S|user|S|u+ser%7C%C3%A9|S|password|S|%2Bp%25%23|S|enableClosePacket|";
     assert!(rac.line.starts_with(start), "{}", rac.line);
@@ -33,7 +33,7 @@ fn credentials_are_form_encoded() {
 #[test]
 fn the_order_of_the_parameters_is_free() {
     for side in [Side::Metadata, Side::Data] {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         server
             .listener(side)
             .accept()
@@ -44,7 +44,7 @@ fn the_order_of_the_parameters_is_free() {
 #[test]
 fn unknown_parameters_are_ignored() {
     for side in [Side::Metadata, Side::Data] {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         let init = Init::bare(side)
             .with("my own", "a|b+c")
             .with("ari.version", "1.8.0")
@@ -57,11 +57,11 @@ fn unknown_parameters_are_ignored() {
 
 #[test]
 fn null_and_empty_parameters_are_ignored_too() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     exchange(
-        &mut link,
+        &mut connection,
         &[(
             "1000c|MPI|S|mine|S|#|S|yours|S|$|S|#|S|nameless|S|ARI.version|S|1.9.1|S|last|S|",
             "1000c|MPI|S|ARI.version|S|1.9.1",
@@ -71,11 +71,11 @@ fn null_and_empty_parameters_are_ignored_too() {
 
 #[test]
 fn the_example_of_the_protocol_page() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     exchange(
-        &mut link,
+        &mut connection,
         &[(
             "10000010c3e4d0462|MPI|S|ARI.version|S|1.9.1|S|keepalive_hint.millis|S|8000|S|\
              adapters_conf.id|S|PROXY_PYTHONCHAT|S|proxy.instance_id|S|hewbc3ikbbctyui",
@@ -87,7 +87,7 @@ fn the_example_of_the_protocol_page() {
 #[test]
 fn the_inits_id_is_opaque() {
     for id in ["0", "x", "-1", "a b", "1.5/è~"] {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         for side in [Side::Metadata, Side::Data] {
             let mut init = Init::new(side);
             id.clone_into(&mut init.id);
@@ -98,11 +98,11 @@ fn the_inits_id_is_opaque() {
 
 #[test]
 fn parameters_written_with_needless_escapes_are_read() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.data.accept();
-    link.expect_rac();
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.data.accept();
+    connection.expect_rac();
     exchange(
-        &mut link,
+        &mut connection,
         &[(
             "1000c|DPI|S|%41RI%2eversion|S|1%2E9.1",
             "1000c|DPI|S|ARI.version|S|1.9.1",
@@ -111,43 +111,79 @@ fn parameters_written_with_needless_escapes_are_read() {
 }
 
 #[test]
-fn a_malformed_init_is_answered_and_a_proper_one_awaited() {
+fn a_malformed_init_is_answered_and_a_proper_one_is_served() {
     for side in [Side::Metadata, Side::Data] {
-        let (_adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
-        link.expect_rac();
+        let (adapter, server) = start_adapter(&[]);
+        let mut connection = server.listener(side).accept();
+        connection.expect_rac();
         let method = side.method();
         for arguments in [
             "|S|ARI.version|S|1.9%zz",
             "|S|ARI.version|S|%FF",
             "|S|ARI.version|S",
             "|S|ARI.version|1.9.1",
+            // Not an `S` pair, wherever it stands, and whatever else there is.
             "|B|1|S|1.9.1",
+            "|S|ARI.version|I|191",
+            "|S|ARI.version|S|1.9.1|B|1",
+            "|S|ARI.version|S|1.9.1|S|more|I|7",
+            "|I|7|S|x|S|ARI.version|S|1.9.1",
+            "|V|S|ARI.version|S|1.9.1",
+            "|S|ARI.version|S|1.9.1|V",
         ] {
-            link.send_line(format!("1000c|{method}{arguments}"));
-            expect_error(&mut link, &format!("1000c|{method}|E"), Encoding::Form);
+            connection.send_line(format!("1000c|{method}{arguments}"));
+            expect_error(
+                &mut connection,
+                &format!("1000c|{method}|E"),
+                Encoding::Form,
+            );
         }
+        adapter.wait_for_log(&["warn", &format!(" {} ", side.name()), "malformed", method]);
         let init = Init::new(side);
-        link.send_line(init.line());
-        link.expect(&init.answer_line().expect("not a refusal"));
+        connection.send_line(init.line());
+        connection.expect(&init.answer_line().expect("not a refusal"));
+        match side {
+            Side::Metadata => exchange(&mut connection, &[("2000c|NSC|S|S1", "2000c|NSC|V")]),
+            Side::Data => exchange(&mut connection, &[("2000c|USB|S|x", "2000c|USB|V")]),
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_goes_after_a_malformed_init_is_not_taken_for_one_that_refuses_credentials() {
+    for (side, last) in [
+        (Side::Metadata, ""),
+        (Side::Data, ""),
+        (Side::Metadata, "0|CLOSE|S|reason|S|no+init\r\n"),
+    ] {
+        let (adapter, server) = start_adapter(&["--user", "user1", "--password", "pwd1"]);
+        let mut connection = server.listener(side).accept();
+        connection.expect_rac();
+        connection.send_line(format!("1000c|{}|B|1|B|1", side.method()));
+        let head = format!("1000c|{}|E", side.method());
+        expect_error(&mut connection, &head, Encoding::Form);
+        connection.send(last);
+        connection.close();
+        let line = adapter.wait_for_log(&[&format!(" {} ", side.name()), "next try"]);
+        assert!(!line.contains("credentials"), "{line}");
     }
 }
 
 #[test]
 fn requests_in_the_same_write_as_the_init_are_served_after_it() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Metadata);
-    link.send_lines([&init.line(), "2000c|NSC|S|S1", "3000c|GIS|S|#|S|è|S|S1"]);
-    link.expect(&init.answer_line().expect("not a refusal"));
-    link.expect("2000c|NSC|V");
-    link.expect("3000c|GIS|S|è");
+    connection.send_lines([&init.line(), "2000c|NSC|S|S1", "3000c|GIS|S|#|S|è|S|S1"]);
+    connection.expect(&init.answer_line().expect("not a refusal"));
+    connection.expect("2000c|NSC|V");
+    connection.expect("3000c|GIS|S|è");
 }
 
 #[test]
 fn an_init_may_be_a_long_time_coming_in_pieces() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut metadata = server.metadata.accept();
     let mut data = server.data.accept();
     metadata.expect_rac();

@@ -1,6 +1,6 @@
 //! Texts that break adapters, each carried byte for byte.
 
-use crate::stage::{AGENT, IP, SESSION, Stage, exchange};
+use crate::setup::{AGENT, IP, SESSION, Setup, exchange};
 use crate::standin::{Session, decode};
 
 /// Whatever one can type, paste or generate, and more.
@@ -61,21 +61,21 @@ const TEXTS: &[&str] = &[
 
 #[test]
 fn every_text_arrives_as_it_was_sent() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     for text in TEXTS {
-        stage.metadata.say(SESSION, text).expect("V");
-        assert_eq!(stage.data.chat().message, *text);
+        setup.metadata.say(SESSION, text).expect("V");
+        assert_eq!(setup.data.chat().message, *text);
     }
 }
 
 #[test]
 fn every_text_may_be_a_user_agent_and_an_address() {
-    let mut stage = Stage::new();
-    stage.data.subscribe("chat_room");
+    let mut setup = Setup::new();
+    setup.data.subscribe("chat_room");
     for text in TEXTS {
-        stage.metadata.open(&Session::new("S1", text, text));
-        stage.metadata.say("S1", "hi").expect("V");
-        let chat = stage.data.chat();
+        setup.metadata.open(&Session::new("S1", text, text));
+        setup.metadata.say("S1", "hi").expect("V");
+        let chat = setup.data.chat();
         assert_eq!(chat.ip, *text);
         assert_eq!(chat.nick, *text);
     }
@@ -83,56 +83,56 @@ fn every_text_may_be_a_user_agent_and_an_address() {
 
 #[test]
 fn every_text_may_be_a_user_name_and_a_session_id() {
-    let mut stage = Stage::new();
-    stage.data.subscribe("chat_room");
+    let mut setup = Setup::new();
+    setup.data.subscribe("chat_room");
     for text in TEXTS {
         let session = Session::without_context(text).of_user(text);
-        stage.metadata.open(&session);
-        stage.metadata.say(text, "hi").expect("V");
-        assert_eq!(stage.data.chat().nick, *text);
-        stage.metadata.close_session(text);
-        stage.metadata.say(text, "hi").expect_err("closed");
+        setup.metadata.open(&session);
+        setup.metadata.say(text, "hi").expect("V");
+        assert_eq!(setup.data.chat().nick, *text);
+        setup.metadata.close_session(text);
+        setup.metadata.say(text, "hi").expect_err("closed");
     }
 }
 
 #[test]
 fn every_text_without_spaces_may_be_an_item() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     for text in TEXTS.iter().filter(|text| !text.contains(' ')) {
-        let reply = stage.metadata.ask("GIS", &[None, Some(text), Some("S1")]);
+        let reply = setup.metadata.ask("GIS", &[None, Some(text), Some("S1")]);
         let token = reply.result.strip_prefix("S|").expect("one item");
-        let item = stage.metadata.encoding.read(token);
+        let item = setup.metadata.encoding.read(token);
         assert_eq!(item, Ok(Some((*text).to_owned())));
     }
 }
 
 #[test]
 fn every_text_at_once_is_carried() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     let text = TEXTS.concat();
-    stage.metadata.say(SESSION, &text).expect("V");
-    assert_eq!(stage.data.chat().message, text);
+    setup.metadata.say(SESSION, &text).expect("V");
+    assert_eq!(setup.data.chat().message, text);
 }
 
 #[test]
 fn every_character_of_the_basic_plane_is_carried() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     let all: Vec<char> = (1..=0xffff).filter_map(char::from_u32).collect();
     for part in all.chunks(4096) {
         let text: String = part.iter().collect();
-        stage.metadata.say(SESSION, &text).expect("V");
-        assert_eq!(stage.data.chat().message, text);
+        setup.metadata.say(SESSION, &text).expect("V");
+        assert_eq!(setup.data.chat().message, text);
     }
 }
 
 #[test]
 fn a_quarter_of_a_mebibyte_is_carried() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     for unit in ["x", " ", "%", "|", "+", "\n", "è", "😀"] {
         let text = unit.repeat((256 << 10) / unit.len());
         assert_eq!(text.len(), 256 << 10);
-        stage.metadata.say(SESSION, &text).expect("V");
-        let chat = stage.data.chat();
+        setup.metadata.say(SESSION, &text).expect("V");
+        let chat = setup.data.chat();
         assert!(chat.message == text, "256 KiB of {unit:?}");
         assert_eq!((chat.ip.as_str(), chat.nick.as_str()), (IP, AGENT));
     }
@@ -140,7 +140,7 @@ fn a_quarter_of_a_mebibyte_is_carried() {
 
 #[test]
 fn what_the_sender_escaped_oddly_is_written_properly() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     // The token that follows `CHAT%7C`, and the token everybody receives.
     let tokens = [
         ("#", "%23"),
@@ -176,13 +176,13 @@ fn what_the_sender_escaped_oddly_is_written_properly() {
     ];
     for (sent, wanted) in tokens {
         exchange(
-            &mut stage.metadata.link,
+            &mut setup.metadata.connection,
             &[(
                 &format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7C{sent}"),
                 "2000c|NUM|V",
             )],
         );
-        let line = stage.data.link.expect_line();
+        let line = setup.data.connection.expect_line();
         let (_, rest) = line.split_once("|S|message|S|").expect("a message");
         let (token, _) = rest.split_once("|S|timestamp|S|").expect("a timestamp");
         assert_eq!(token, wanted, "sent as {sent:?}");
@@ -192,23 +192,23 @@ fn what_the_sender_escaped_oddly_is_written_properly() {
 
 #[test]
 fn the_prefix_may_be_escaped_oddly_too() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     for token in ["CHAT%7chi", "%43HAT%7Chi", "%43%48%41%54%7C%68%69"] {
         exchange(
-            &mut stage.metadata.link,
+            &mut setup.metadata.connection,
             &[(
                 &format!("2000c|NUM|S|#|S|{SESSION}|S|{token}"),
                 "2000c|NUM|V",
             )],
         );
-        assert_eq!(stage.data.chat().message, "hi");
+        assert_eq!(setup.data.chat().message, "hi");
     }
 }
 
 #[test]
 fn labels_escaped_oddly_are_written_properly() {
-    let mut stage = Stage::new();
-    stage.data.subscribe("chat_room");
+    let mut setup = Setup::new();
+    setup.data.subscribe("chat_room");
     for (sent, wanted) in [
         ("a+b", "a b"),
         ("%2b", "%2B"),
@@ -218,7 +218,7 @@ fn labels_escaped_oddly_are_written_properly() {
         ("x%7cy", "x%7Cy"),
     ] {
         exchange(
-            &mut stage.metadata.link,
+            &mut setup.metadata.connection,
             &[
                 (
                     &format!("1c|NNS|S|#|S|S1|S|REMOTE_IP|S|{sent}|S|USER_AGENT|S|{sent}"),
@@ -227,7 +227,7 @@ fn labels_escaped_oddly_are_written_properly() {
                 ("2c|NUM|S|#|S|S1|S|CHAT%7Chi", "2c|NUM|V"),
             ],
         );
-        let line = stage.data.link.expect_line();
+        let line = setup.data.connection.expect_line();
         let labels = format!("|S|IP|S|{wanted}|S|nick|S|{wanted}|S|message|S|hi|");
         assert!(line.contains(&labels), "{line}");
     }

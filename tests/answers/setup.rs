@@ -1,5 +1,4 @@
-//! Where the tests play: an adapter, both Proxies it is connected to, and the few phrases every
-//! theme uses.
+//! What most tests begin with: an adapter, both Proxies it is connected to, and a few helpers.
 
 use crate::standin::{
     Adapter, Command, Connection, DataProxy, Encoding, Init, MetadataProxy, Server, Session, Side,
@@ -17,7 +16,7 @@ pub(crate) fn command() -> Command {
 }
 
 /// An adapter with both connections open.
-pub(crate) struct Stage {
+pub(crate) struct Setup {
     // Dropped in this order: the adapter first, so that it does not complain of the rest.
     pub(crate) adapter: Adapter,
     pub(crate) metadata: MetadataProxy,
@@ -25,7 +24,7 @@ pub(crate) struct Stage {
     pub(crate) server: Server,
 }
 
-impl Stage {
+impl Setup {
     /// Both connections agreed on 1.9.1; no session, no subscription.
     pub(crate) fn new() -> Self {
         Self::with(&[], &Init::new(Side::Metadata), &Init::new(Side::Data))
@@ -44,7 +43,7 @@ impl Stage {
     }
 
     /// The same with a metadata connection that offers this version; `None` offers none.
-    pub(crate) fn speaking(version: Option<&str>) -> Self {
+    pub(crate) fn with_version(version: Option<&str>) -> Self {
         let metadata = match version {
             Some(version) => Init::offering(Side::Metadata, version),
             None => Init::versionless(Side::Metadata),
@@ -58,39 +57,39 @@ impl Stage {
         self.data.subscribe("chat_room")
     }
 
-    /// A stage on which one can chat at once.
+    /// One in which one can chat at once.
     pub(crate) fn in_room() -> Self {
-        let mut stage = Self::new();
-        stage.open_room();
-        stage
+        let mut setup = Self::new();
+        setup.open_room();
+        setup
     }
 }
 
 /// A server, and an adapter started for it that has not been taken in yet.
-pub(crate) fn backstage(arguments: &[&str]) -> (Adapter, Server) {
+pub(crate) fn start_adapter(arguments: &[&str]) -> (Adapter, Server) {
     let server = Server::start();
     let adapter = command().args(server.arguments()).args(arguments).start();
     (adapter, server)
 }
 
-/// Plays requests and their exact answers, one by one.
+/// Sends requests and requires their exact answers, one by one.
 #[track_caller]
-pub(crate) fn exchange(link: &mut Connection, script: &[(&str, &str)]) {
+pub(crate) fn exchange(connection: &mut Connection, script: &[(&str, &str)]) {
     for (request, answer) in script {
-        link.send_line(request);
-        link.expect(answer);
+        connection.send_line(request);
+        connection.expect(answer);
     }
 }
 
 /// The next line must be `head`, a pipe and the message of an error; yields the message.
 #[track_caller]
-pub(crate) fn expect_error(link: &mut Connection, head: &str, encoding: Encoding) -> String {
-    let line = link.expect_matching(&format!("{head}|<message>"), |line| {
+pub(crate) fn expect_error(connection: &mut Connection, head: &str, encoding: Encoding) -> String {
+    let line = connection.expect_matching(&format!("{head}|<message>"), |line| {
         line.strip_prefix(head)
             .is_some_and(|rest| rest.starts_with('|'))
     });
     match encoding.read(&line[head.len() + 1..]) {
         Ok(Some(message)) if !message.is_empty() => message,
-        other => link.fail(&format!("not a proper message: {other:?}")),
+        other => connection.fail(&format!("not a proper message: {other:?}")),
     }
 }

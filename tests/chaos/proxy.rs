@@ -8,7 +8,7 @@ use crate::random::Random;
 use crate::requests::{Due, Outcome, Requests};
 use crate::standin::{Encoding, Event, Side};
 use crate::wire::{End, Wire};
-use crate::world::{Halt, Play, Stage, World};
+use crate::world::{Halt, Phase, Run, World};
 
 /// How long one wait for the socket may be, so that the end of the run is noticed.
 const TICK: Duration = Duration::from_millis(50);
@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub(crate) const PROMPT: Duration = Duration::from_secs(15);
 
 /// One connection, after its handshake.
-pub(crate) struct Talk<'a> {
+pub(crate) struct Proxy<'a> {
     /// Where everything is entered.
     pub(crate) world: &'a World,
     side: Side,
@@ -27,16 +27,16 @@ pub(crate) struct Talk<'a> {
     requests: Requests,
     /// The ledger's number for it, on the data side.
     pub(crate) connection: Connection,
-    /// Sessions that the adapter has heard of, not told on yet.
+    /// Sessions that the adapter knows, not taken from here yet.
     pub(crate) opened: Vec<String>,
     ids: String,
     asked: u64,
     since: Instant,
     /// The adapter is entitled to end it.
-    doomed: bool,
+    may_end: bool,
 }
 
-impl<'a> Talk<'a> {
+impl<'a> Proxy<'a> {
     /// Takes over after a handshake. `number` tells it from all others of its side.
     pub(crate) fn new(
         world: &'a World,
@@ -56,7 +56,7 @@ impl<'a> Talk<'a> {
             ids: format!("{number:x}00000010c3e4d0462"),
             asked: 0,
             since: Instant::now(),
-            doomed: false,
+            may_end: false,
         }
     }
 
@@ -77,7 +77,7 @@ impl<'a> Talk<'a> {
         self.request_under(&id, method, arguments, due)
     }
 
-    /// The same under an id of [`Talk::id`].
+    /// The same under an id of [`Proxy::id`].
     pub(crate) fn request_under(
         &mut self,
         id: &str,
@@ -90,11 +90,11 @@ impl<'a> Talk<'a> {
     }
 
     /// Sends all of this, and takes in what comes meanwhile.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Play<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Run<()> {
         let mut rest = bytes;
         let until = Instant::now() + PROMPT;
         while !rest.is_empty() {
-            self.turn(&mut rest, true, TICK)?;
+            self.transfer(&mut rest, true, TICK)?;
             if Instant::now() > until {
                 return Err(self.fail("the adapter does not read".to_owned()));
             }
@@ -103,7 +103,7 @@ impl<'a> Talk<'a> {
     }
 
     /// The same in pieces that end anywhere.
-    pub(crate) fn send_torn(&mut self, bytes: &[u8], random: &mut Random) -> Play<()> {
+    pub(crate) fn send_torn(&mut self, bytes: &[u8], random: &mut Random) -> Run<()> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let most = rest.len().min(random.between(1, 2000));
@@ -115,13 +115,13 @@ impl<'a> Talk<'a> {
     }
 
     /// Reads nothing for so long; what goes out of this meanwhile is sent. Then it reads again, and sends the rest.
-    pub(crate) fn stall(&mut self, time: Duration, bytes: &[u8]) -> Play<()> {
+    pub(crate) fn stall(&mut self, time: Duration, bytes: &[u8]) -> Run<()> {
         let mut rest = bytes;
         let until = Instant::now() + time;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             match rest.is_empty() {
                 true => self.world.wait(left)?,
-                false => self.turn(&mut rest, false, left.min(TICK))?,
+                false => self.transfer(&mut rest, false, left.min(TICK))?,
             }
         }
         let rest = rest.to_vec();
@@ -129,7 +129,7 @@ impl<'a> Talk<'a> {
     }
 
     /// Reads nothing while something holds.
-    pub(crate) fn stall_while(&mut self, mut holds: impl FnMut() -> bool) -> Play<()> {
+    pub(crate) fn stall_while(&mut self, mut holds: impl FnMut() -> bool) -> Run<()> {
         while holds() {
             self.world.wait(Duration::from_millis(5))?;
         }
@@ -137,11 +137,11 @@ impl<'a> Talk<'a> {
     }
 
     /// Takes in what comes within this time.
-    pub(crate) fn listen(&mut self, time: Duration) -> Play<()> {
+    pub(crate) fn read_for(&mut self, time: Duration) -> Run<()> {
         let until = Instant::now() + time;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            self.turn(&mut &[][..], true, left.min(TICK))?;
+            self.transfer(&mut &[][..], true, left.min(TICK))?;
             if left.is_zero() || self.has_ended() {
                 return Ok(());
             }
@@ -149,11 +149,11 @@ impl<'a> Talk<'a> {
     }
 
     /// Takes in what comes until something holds, which must be soon.
-    pub(crate) fn listen_until(
+    pub(crate) fn read_until(
         &mut self,
         what: &str,
         mut holds: impl FnMut(&mut Self) -> bool,
-    ) -> Play<()> {
+    ) -> Run<()> {
         let until = Instant::now() + PROMPT;
         while !holds(self) {
             if Instant::now() > until {
@@ -162,7 +162,7 @@ impl<'a> Talk<'a> {
             if self.has_ended() {
                 return Err(self.fail(format!("{what}: the connection ended before")));
             }
-            self.turn(&mut &[][..], true, TICK)?;
+            self.transfer(&mut &[][..], true, TICK)?;
         }
         Ok(())
     }
@@ -172,17 +172,17 @@ impl<'a> Talk<'a> {
         self.requests.open() == 0
     }
 
-    fn turn(&mut self, rest: &mut &[u8], reads: bool, time: Duration) -> Play<()> {
+    fn transfer(&mut self, rest: &mut &[u8], reads: bool, time: Duration) -> Run<()> {
         self.world.wait(Duration::ZERO)?;
-        let turned = self.wire.turn(rest, reads, time);
-        turned.map_err(|violation| self.fail(violation))?;
+        let transferred = self.wire.transfer(rest, reads, time);
+        transferred.map_err(|violation| self.fail(violation))?;
         while let Some(line) = self.wire.line() {
-            let heard = self.hear(&line);
-            heard.map_err(|violation| self.fail(format!("{violation}\n  in: {line:.1000}")))?;
+            let received = self.receive(&line);
+            received.map_err(|violation| self.fail(format!("{violation}\n  in: {line:.1000}")))?;
         }
         if self.has_ended() {
             *rest = &[];
-            let is_entitled = self.doomed || self.world.stage() >= Stage::Ending;
+            let is_entitled = self.may_end || self.world.phase() >= Phase::Ending;
             if !is_entitled {
                 return Err(self.fail("the adapter ended the connection unasked".to_owned()));
             }
@@ -190,7 +190,7 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    fn hear(&mut self, line: &str) -> Result<(), String> {
+    fn receive(&mut self, line: &str) -> Result<(), String> {
         let event = match bulk::update(line) {
             Some(update) => Event::Update(update?),
             None => Event::parse(line, self.encoding)?,
@@ -223,10 +223,10 @@ impl<'a> Talk<'a> {
     }
 
     /// From now on the adapter may end the connection, and nothing is sure of what it does for it.
-    pub(crate) fn doom(&mut self) {
-        self.doomed = true;
+    pub(crate) fn allow_end(&mut self) {
+        self.may_end = true;
         if self.side == Side::Data {
-            self.world.ledger().data_doomed();
+            self.world.ledger().data_may_end();
         }
     }
 
@@ -237,8 +237,8 @@ impl<'a> Talk<'a> {
 
     /// Takes in what comes until the adapter ends the connection, which it must do in good order: everything that was
     /// asked is answered before.
-    pub(crate) fn listen_to_the_end(&mut self) -> Play<()> {
-        self.listen_until("the end of the connection", |talk| talk.has_ended())?;
+    pub(crate) fn read_to_the_end(&mut self) -> Run<()> {
+        self.read_until("the end of the connection", |proxy| proxy.has_ended())?;
         if self.wire.end() != Some(End::Orderly) || self.wire.is_torn() {
             return Err(self.fail("a reset, or half a line, where an end was due".to_owned()));
         }
@@ -252,8 +252,8 @@ impl<'a> Talk<'a> {
     }
 
     /// Takes in what comes until the connection is over, however it ends.
-    pub(crate) fn listen_to_any_end(&mut self) -> Play<()> {
-        self.listen_until("the end of the connection", |talk| talk.has_ended())
+    pub(crate) fn read_to_any_end(&mut self) -> Run<()> {
+        self.read_until("the end of the connection", |proxy| proxy.has_ended())
     }
 
     /// Sends nothing more.

@@ -3,24 +3,24 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::stage::{AGENT, IP, SESSION, Stage, backstage, command, exchange, expect_error};
+use crate::setup::{AGENT, IP, SESSION, Setup, command, exchange, expect_error, start_adapter};
 use crate::standin::{Encoding, Init, Listener, Server, Session, Side};
 
 const LOST: &str = "Session lost! Please reload the browser page(s).";
 
 #[test]
 fn a_message_reaches_the_room_with_its_five_fields() {
-    let mut stage = Stage::new();
-    stage.metadata.open(&Session::new(SESSION, IP, AGENT));
-    let subscription = stage.data.subscribe("chat_room");
+    let mut setup = Setup::new();
+    setup.metadata.open(&Session::new(SESSION, IP, AGENT));
+    let subscription = setup.data.subscribe("chat_room");
     exchange(
-        &mut stage.metadata.link,
+        &mut setup.metadata.connection,
         &[(
             "30000010c3e4d0462|NUM|S|#|S|S8f3da29cfc463220T5454537|S|CHAT%7C50%25 %2B a%7Cb",
             "30000010c3e4d0462|NUM|V",
         )],
     );
-    let line = stage.data.link.expect_line();
+    let line = setup.data.connection.expect_line();
     let (millis, rest) = line.split_once('|').expect("a notification");
     let head = format!(
         "UD3|S|chat_room|S|{subscription}|B|0|S|IP|S|{IP}|S|nick|S|{AGENT}|S|\
@@ -68,10 +68,10 @@ fn both_times_are_those_of_the_message_and_the_readable_one_is_local() {
 
 #[test]
 fn the_end_of_the_snapshot_is_dated_too() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     let before = now();
-    stage.data.link.send_line("2000c|SUB|S|chat_room");
-    let line = stage.data.link.expect_line();
+    setup.data.connection.send_line("2000c|SUB|S|chat_room");
+    let line = setup.data.connection.expect_line();
     let (millis, _) = line.split_once('|').expect("a notification");
     let millis: u64 = millis.parse().expect("milliseconds");
     assert!((before..=now()).contains(&millis), "{line}");
@@ -79,25 +79,25 @@ fn the_end_of_the_snapshot_is_dated_too() {
 
 #[test]
 fn the_text_is_everything_after_the_first_pipe() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     for text in ["a|b", "|", "||", "|a", "a|", "CHAT|a", " a ", "  "] {
-        stage.metadata.say(SESSION, text).expect("V");
-        assert_eq!(stage.data.chat().message, text);
+        setup.metadata.say(SESSION, text).expect("V");
+        assert_eq!(setup.data.chat().message, text);
     }
 }
 
-/// Sends a message in its encoded form; yields what the sender is told.
+/// Sends a message in its encoded form; yields the message of the error.
 #[track_caller]
-fn refused(stage: &mut Stage, session: &str, token: &str) -> String {
-    let link = &mut stage.metadata.link;
-    link.send_line(format!("2000c|NUM|S|#|S|{session}|S|{token}"));
-    expect_error(link, "2000c|NUM|EN", Encoding::Smart)
+fn refused(setup: &mut Setup, session: &str, token: &str) -> String {
+    let connection = &mut setup.metadata.connection;
+    connection.send_line(format!("2000c|NUM|S|#|S|{session}|S|{token}"));
+    expect_error(connection, "2000c|NUM|EN", Encoding::Smart)
 }
 
 #[test]
 fn a_message_that_is_no_chat_message_is_refused_and_told_why() {
-    let mut stage = Stage::in_room();
-    let mut reason = |token| refused(&mut stage, SESSION, token);
+    let mut setup = Setup::in_room();
+    let mut reason = |token| refused(&mut setup, SESSION, token);
     let null = reason("#");
     let empty_text = reason("CHAT%7C");
     let prefixes: Vec<String> = [
@@ -123,34 +123,34 @@ fn a_message_that_is_no_chat_message_is_refused_and_told_why() {
     for text in empty {
         assert_ne!(text, LOST);
     }
-    stage.data.expect_silence();
+    setup.data.expect_silence();
 }
 
 #[test]
 fn an_unknown_session_is_told_to_reload() {
-    let mut stage = Stage::in_room();
-    assert_eq!(refused(&mut stage, "S1", "CHAT%7Chi"), LOST);
+    let mut setup = Setup::in_room();
+    assert_eq!(refused(&mut setup, "S1", "CHAT%7Chi"), LOST);
     exchange(
-        &mut stage.metadata.link,
+        &mut setup.metadata.connection,
         &[(
             "2000c|NUM|S|user|S|unknown|S|CHAT%7Chi",
             "2000c|NUM|EN|Session lost! Please reload the browser page(s).",
         )],
     );
-    stage.data.expect_silence();
+    setup.data.expect_silence();
 }
 
 #[test]
 fn a_closed_session_is_told_to_reload() {
-    let mut stage = Stage::in_room();
-    stage.metadata.close_session(SESSION);
-    assert_eq!(refused(&mut stage, SESSION, "CHAT%7Chi"), LOST);
-    stage.data.expect_silence();
+    let mut setup = Setup::in_room();
+    setup.metadata.close_session(SESSION);
+    assert_eq!(refused(&mut setup, SESSION, "CHAT%7Chi"), LOST);
+    setup.data.expect_silence();
 }
 
 #[test]
 fn session_ids_that_resemble_each_other_are_different_sessions() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     for session in [
         "",
         "$",
@@ -158,38 +158,38 @@ fn session_ids_that_resemble_each_other_are_different_sessions() {
         "s8f3da29cfc463220T5454537",
         "S8f3da29cfc463220T5454537 ",
     ] {
-        assert_eq!(refused(&mut stage, session, "CHAT%7Chi"), LOST);
+        assert_eq!(refused(&mut setup, session, "CHAT%7Chi"), LOST);
     }
-    stage.metadata.say(SESSION, "it is me").expect("V");
+    setup.metadata.say(SESSION, "it is me").expect("V");
 }
 
 #[test]
 fn session_ids_are_compared_as_text_whatever_their_encoding() {
-    let mut stage = Stage::new();
-    stage.data.subscribe("chat_room");
+    let mut setup = Setup::new();
+    setup.data.subscribe("chat_room");
     exchange(
-        &mut stage.metadata.link,
+        &mut setup.metadata.connection,
         &[
             ("1c|NNS|S|#|S|S%7C1 +è", "1c|NNS|V"),
             ("2c|NUM|S|#|S|S%7c1%20%20%C3%A8|S|CHAT%7Chi", "2c|NUM|V"),
             ("3c|NSC|S|%53%7C1+ è", "3c|NSC|V"),
         ],
     );
-    assert_eq!(refused(&mut stage, "S%7C1 +è", "CHAT%7Chi"), LOST);
+    assert_eq!(refused(&mut setup, "S%7C1 +è", "CHAT%7Chi"), LOST);
 }
 
 #[test]
 fn nobody_subscribed_is_told() {
-    let mut stage = Stage::new();
-    stage.metadata.open(&Session::new(SESSION, IP, AGENT));
-    let reason = refused(&mut stage, SESSION, "CHAT%7Chi");
+    let mut setup = Setup::new();
+    setup.metadata.open(&Session::new(SESSION, IP, AGENT));
+    let reason = refused(&mut setup, SESSION, "CHAT%7Chi");
     assert_ne!(reason, LOST);
-    stage.data.subscribe("chat_room");
-    stage.metadata.say(SESSION, "now they are").expect("V");
-    assert_eq!(stage.data.chat().message, "now they are");
-    stage.data.unsubscribe("chat_room");
-    assert_eq!(refused(&mut stage, SESSION, "CHAT%7Chi"), reason);
-    stage.data.expect_silence();
+    setup.data.subscribe("chat_room");
+    setup.metadata.say(SESSION, "now they are").expect("V");
+    assert_eq!(setup.data.chat().message, "now they are");
+    setup.data.unsubscribe("chat_room");
+    assert_eq!(refused(&mut setup, SESSION, "CHAT%7Chi"), reason);
+    setup.data.expect_silence();
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn without_a_data_connection_it_is_told() {
 
 #[test]
 fn a_data_connection_without_an_init_is_none() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut data = server.data.accept();
     data.expect_rac();
     let mut metadata = server.meet_metadata(&Init::new(Side::Metadata));
@@ -219,7 +219,7 @@ fn a_data_connection_without_an_init_is_none() {
 
 #[test]
 fn a_bad_message_is_told_before_an_unknown_session_and_that_before_an_empty_room() {
-    let mut empty_room = Stage::new();
+    let mut empty_room = Setup::new();
     assert_ne!(refused(&mut empty_room, "S1", "hi"), LOST);
     assert_ne!(refused(&mut empty_room, "S1", "CHAT%7C"), LOST);
     assert_ne!(refused(&mut empty_room, "S1", "#"), LOST);
@@ -228,38 +228,38 @@ fn a_bad_message_is_told_before_an_unknown_session_and_that_before_an_empty_room
 
 #[test]
 fn sessions_are_told_apart_and_the_room_sees_one_order() {
-    let mut stage = Stage::new();
-    stage.data.subscribe("chat_room");
+    let mut setup = Setup::new();
+    setup.data.subscribe("chat_room");
     for n in 0..50 {
         let ip = format!("192.0.2.{n}");
         let agent = format!("agent {n}");
-        stage
+        setup
             .metadata
             .open(&Session::new(&format!("S{n}"), &ip, &agent));
     }
     let ids: Vec<String> = (0..500)
         .map(|n| {
             let session = format!("S{}", n * 7 % 50);
-            stage.metadata.send_say(&session, &n.to_string())
+            setup.metadata.send_say(&session, &n.to_string())
         })
         .collect();
     for n in 0..500 {
-        let chat = stage.data.chat();
+        let chat = setup.data.chat();
         assert_eq!(chat.message, n.to_string());
         assert_eq!(chat.ip, format!("192.0.2.{}", n * 7 % 50));
         assert_eq!(chat.nick, format!("agent {}", n * 7 % 50));
     }
     for id in ids {
-        stage.metadata.expect_void(&id);
+        setup.metadata.expect_void(&id);
     }
-    stage.data.expect_silence();
+    setup.data.expect_silence();
 }
 
 #[test]
 fn open_chat_and_close_in_one_write_take_effect_in_this_order() {
-    let mut stage = Stage::new();
-    stage.data.subscribe("chat_room");
-    stage.metadata.link.send_lines([
+    let mut setup = Setup::new();
+    setup.data.subscribe("chat_room");
+    setup.metadata.connection.send_lines([
         "1c|NUM|S|#|S|S1|S|CHAT%7Ctoo early",
         "2c|NNS|S|#|S|S1|S|REMOTE_IP|S|::1|S|USER_AGENT|S|x",
         "3c|NUM|S|#|S|S1|S|CHAT%7Cin time",
@@ -268,28 +268,13 @@ fn open_chat_and_close_in_one_write_take_effect_in_this_order() {
     ]);
     let lost = |id: &str| {
         let id = id.to_owned();
-        stage.metadata.reply_to(&id)
+        setup.metadata.reply_to(&id)
     };
     let results = ["1c", "2c", "3c", "4c", "5c"]
         .map(lost)
         .map(|reply| reply.result);
     let error = format!("EN|{LOST}");
     assert_eq!(results, [error.as_str(), "V", "V", "V", error.as_str()]);
-    assert_eq!(stage.data.chat().message, "in time");
-    stage.data.expect_silence();
-}
-
-#[test]
-fn every_update_is_live_and_carries_the_subscription() {
-    let mut stage = Stage::new();
-    stage.metadata.open(&Session::new(SESSION, IP, AGENT));
-    let subscription = stage.data.subscribe("chat_room");
-    for text in ["one", "two"] {
-        stage.metadata.say(SESSION, text).expect("V");
-        let update = stage.data.update();
-        assert_eq!(update.item, "chat_room");
-        assert_eq!(update.subscription, subscription);
-        assert!(!update.snapshot);
-        assert_eq!(update.field("message"), Some(text));
-    }
+    assert_eq!(setup.data.chat().message, "in time");
+    setup.data.expect_silence();
 }

@@ -1,6 +1,6 @@
 //! What an operator reads on stderr, and what nobody may ever read there.
 
-use crate::stage::{AGENT, IP, SESSION, Stage, backstage, command, exchange};
+use crate::setup::{AGENT, IP, SESSION, Setup, command, exchange, start_adapter};
 use crate::standin::{Adapter, Init, Listener, Server, Session, Side};
 
 /// Ends the adapter and yields all it ever logged.
@@ -14,27 +14,27 @@ fn stop(adapter: Adapter) -> String {
 
 #[test]
 fn at_info_each_connection_tells_its_story() {
-    let mut stage = Stage::in_room();
-    stage.data.unsubscribe("chat_room");
-    let metadata = stage.server.metadata.port().to_string();
-    let data = stage.server.data.port().to_string();
+    let mut setup = Setup::in_room();
+    setup.data.unsubscribe("chat_room");
+    let metadata = setup.server.metadata.port().to_string();
+    let data = setup.server.data.port().to_string();
     for (side, port) in [("metadata", &metadata), ("data", &data)] {
         for words in [&["connecting"][..], &["connected"], &["1.9.1", "keepalive"]] {
             let mut all = vec!["info", side, port];
             all.extend_from_slice(words);
-            stage.adapter.wait_for_log(&all);
+            setup.adapter.wait_for_log(&all);
         }
     }
-    stage
+    setup
         .adapter
         .wait_for_log(&["info", " data ", &data, "subscribed"]);
-    stage
+    setup
         .adapter
         .wait_for_log(&["info", " data ", &data, "unsubscribed"]);
-    stage.metadata.link.abort();
-    stage.adapter.wait_for_log(&["metadata", &metadata, "lost"]);
-    stage.data.link.close();
-    stage.adapter.wait_for_log(&[" data ", &data, "lost"]);
+    setup.metadata.connection.abort();
+    setup.adapter.wait_for_log(&["metadata", &metadata, "lost"]);
+    setup.data.connection.close();
+    setup.adapter.wait_for_log(&[" data ", &data, "lost"]);
 }
 
 #[test]
@@ -50,10 +50,10 @@ fn a_refused_connection_is_told() {
 
 #[test]
 fn the_keepalive_in_force_is_told() {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let metadata = Init::new(Side::Metadata).with_hint(7777);
     let data = Init::new(Side::Data).without_hint();
-    let _links = (server.meet_metadata(&metadata), server.meet_data(&data));
+    let _connections = (server.meet_metadata(&metadata), server.meet_data(&data));
     let line = adapter.wait_for_log(&["metadata 127.0.0.1", "keepalive"]);
     assert!(line.contains("7777") || line.contains("7.777"), "{line}");
     let line = adapter.wait_for_log(&[" data 127.0.0.1", "keepalive"]);
@@ -62,61 +62,61 @@ fn the_keepalive_in_force_is_told() {
 
 #[test]
 fn at_info_there_is_no_line_per_message() {
-    let mut stage = Stage::in_room();
-    let before = stage.adapter.log().lines().count();
+    let mut setup = Setup::in_room();
+    let before = setup.adapter.log().lines().count();
     for n in 0..100 {
-        stage.metadata.say(SESSION, &n.to_string()).expect("V");
-        stage.data.chat();
+        setup.metadata.say(SESSION, &n.to_string()).expect("V");
+        setup.data.chat();
     }
-    let Stage { adapter, .. } = stage;
+    let Setup { adapter, .. } = setup;
     let after = stop(adapter).lines().count();
     assert!(after < before + 20, "{before} lines, then {after}");
 }
 
 #[test]
 fn at_debug_there_is_a_line_per_request() {
-    let mut stage = Stage::with(
+    let mut setup = Setup::with(
         &["--log", "debug"],
         &Init::new(Side::Metadata),
         &Init::new(Side::Data),
     );
-    stage.open_room();
-    stage.metadata.say(SESSION, "hi").expect("V");
-    stage.metadata.link.send_line("2000c|GIT|S|chat_room");
-    stage.metadata.close_session(SESSION);
-    stage.data.unsubscribe("chat_room");
+    setup.open_room();
+    setup.metadata.say(SESSION, "hi").expect("V");
+    setup.metadata.connection.send_line("2000c|GIT|S|chat_room");
+    setup.metadata.close_session(SESSION);
+    setup.data.unsubscribe("chat_room");
     for method in ["NNS", "NUM", "GIT", "NSC"] {
-        stage.adapter.wait_for_log(&["debug", "metadata", method]);
+        setup.adapter.wait_for_log(&["debug", "metadata", method]);
     }
     for method in ["SUB", "USB"] {
-        stage.adapter.wait_for_log(&["debug", " data ", method]);
+        setup.adapter.wait_for_log(&["debug", " data ", method]);
     }
 }
 
 #[test]
 fn at_trace_there_are_the_lines_themselves() {
-    let mut stage = Stage::with(
+    let mut setup = Setup::with(
         &["--log", "trace"],
         &Init::new(Side::Metadata),
         &Init::new(Side::Data),
     );
-    stage.open_room();
+    setup.open_room();
     exchange(
-        &mut stage.metadata.link,
+        &mut setup.metadata.connection,
         &[("2000c|GIT|S|some item", "2000c|GIT|I|0|D|0.0|M|RMDC")],
     );
-    stage
+    setup
         .adapter
         .wait_for_log(&["trace", "2000c|GIT|S|some item"]);
-    stage
+    setup
         .adapter
         .wait_for_log(&["trace", "2000c|GIT|I|0|D|0.0|M|RMDC"]);
-    stage
+    setup
         .adapter
         .wait_for_log(&["trace", "|EOS|S|chat_room|S|"]);
 }
 
-/// Says everything that is secret, in every way in which it could slip into a log, to an adapter at
+/// Sends everything that is secret, in every way in which it could slip into a log, to an adapter at
 /// this level.
 fn log_of_secrets(level: &str) -> String {
     let credentials = [
@@ -133,12 +133,12 @@ fn log_of_secrets(level: &str) -> String {
         .start();
     let mut metadata = server.meet_metadata(&Init::new(Side::Metadata));
     let mut data = server.meet_data(&Init::new(Side::Data));
-    let link = &mut metadata.link;
+    let connection = &mut metadata.connection;
     let nus = "NUS|S|secret-user|S|secret-password|S|secret-name|S|secret-value";
     let nua = "NUA|S|secret-user|S|secret-password|S|secret-principal|S|secret-name|S|secret-value";
     let welcome = "D|0.0|B|0";
     exchange(
-        link,
+        connection,
         &[
             (&format!("1c|{nus}"), &format!("1c|NUS|{welcome}")),
             (&format!("2c|{nua}"), &format!("2c|NUA|{welcome}")),
@@ -156,31 +156,31 @@ fn log_of_secrets(level: &str) -> String {
         "3c|NUA|S|secret-user|S|secret-password",
         "3c|NUA|S|secret-user|S|%FFsecret-password|S|secret-principal",
     ] {
-        link.send_line(line);
-        link.expect_matching("an error", |line| line.starts_with("3c|NU"));
+        connection.send_line(line);
+        connection.expect_matching("an error", |line| line.starts_with("3c|NU"));
     }
-    link.send(b"4c|NUS|S|secret-user|S|secret-password\xff\r\n");
-    link.expect_matching("an error", |line| line.starts_with("4c|NUS|E|"));
-    link.send_torn("5c|NUS|S|secret-user|S|secret-password\r\n");
-    link.expect(&format!("5c|NUS|{welcome}"));
+    connection.send(b"4c|NUS|S|secret-user|S|secret-password\xff\r\n");
+    connection.expect_matching("an error", |line| line.starts_with("4c|NUS|E|"));
+    connection.send_torn("5c|NUS|S|secret-user|S|secret-password\r\n");
+    connection.expect(&format!("5c|NUS|{welcome}"));
     // On the port where nobody logs in.
-    data.link
+    data.connection
         .send_lines([format!("6c|{nus}"), format!("7c|{nua}")]);
     data.expect_silence();
     // The method of an adapter, in the wrong mouth.
-    link.send_line("1|RAC|S|user|S|secret-rac-user|S|password|S|secret-rac-password");
-    exchange(link, &[("8c|NSC|S|the end", "8c|NSC|V")]);
+    connection.send_line("1|RAC|S|user|S|secret-rac-user|S|password|S|secret-rac-password");
+    exchange(connection, &[("8c|NSC|S|the end", "8c|NSC|V")]);
     // Before the init.
-    metadata.link.close();
+    metadata.connection.close();
     let mut early = server.metadata.accept();
     early.expect_rac();
     early.send_line(format!("9c|{nus}"));
     early.expect_last_lines();
     let mut metadata = server.meet_metadata(&Init::new(Side::Metadata));
     // In a line that the connection's end cuts.
-    exchange(&mut metadata.link, &[("ac|NSC|S|x", "ac|NSC|V")]);
-    metadata.link.send(format!("bc|{}", &nus[..40]));
-    metadata.link.close();
+    exchange(&mut metadata.connection, &[("ac|NSC|S|x", "ac|NSC|V")]);
+    metadata.connection.send(format!("bc|{}", &nus[..40]));
+    metadata.connection.close();
     let _last = server.meet_metadata(&Init::new(Side::Metadata));
     stop(adapter)
 }
@@ -196,7 +196,7 @@ fn no_credentials_and_no_client_passwords_at_any_level() {
 
 #[test]
 fn no_password_when_the_server_says_it_is_wrong() {
-    let (adapter, server) = backstage(&[
+    let (adapter, server) = start_adapter(&[
         "--user",
         "someone",
         "--password",
@@ -204,10 +204,10 @@ fn no_password_when_the_server_says_it_is_wrong() {
         "--log",
         "trace",
     ]);
-    let mut link = server.data.accept();
-    link.expect_rac();
-    link.send_line("0|CLOSE|S|reason|S|wrong+credentials");
-    link.expect_closed();
+    let mut connection = server.data.accept();
+    connection.expect_rac();
+    connection.send_line("0|CLOSE|S|reason|S|wrong+credentials");
+    connection.expect_closed();
     adapter.wait_for_log(&["wrong credentials"]);
     assert!(!stop(adapter).contains("secret"));
 }
@@ -227,37 +227,37 @@ fn text_from_outside_is_escaped() {
     data.subscribe("chat_room");
     metadata.say(SESSION, evil).expect("V");
     data.chat();
-    let link = &mut metadata.link;
-    link.send_lines([
+    let connection = &mut metadata.connection;
+    connection.send_lines([
         &format!("1c|{raw}|S|x"),
         &format!("{raw}|NSC"),
         &format!("{raw}|XYZ"),
         &raw,
         &format!("2c|GIS|S|{encoded}|S|{encoded} %zz{raw}|S|x"),
     ]);
-    link.expect_matching("an error", |line| {
+    connection.expect_matching("an error", |line| {
         line.starts_with(&format!("{raw}|NSC|E|"))
     });
-    link.expect_matching("an error", |line| line.starts_with("2c|GIS|E|"));
-    data.link.send_lines([
+    connection.expect_matching("an error", |line| line.starts_with("2c|GIS|E|"));
+    data.connection.send_lines([
         &format!("3c|SUB|S|{encoded}"),
         &format!("4c|SUB|S|{raw}"),
         &format!("5c|USB|S|{encoded}"),
     ]);
-    data.link.expect("3c|SUB|EU|No such item");
-    data.link.expect("4c|SUB|EU|No such item");
-    data.link.expect("5c|USB|V");
-    link.send_line(format!("0|CLOSE|S|reason|S|{encoded}"));
-    link.expect_closed();
+    data.connection.expect("3c|SUB|EU|No such item");
+    data.connection.expect("4c|SUB|EU|No such item");
+    data.connection.expect("5c|USB|V");
+    connection.send_line(format!("0|CLOSE|S|reason|S|{encoded}"));
+    connection.expect_closed();
     // Its init, too, may say anything.
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let version = format!("1.7{evil}");
     let init = Init::offering(Side::Metadata, &version)
         .of_instance(evil)
         .with(evil, evil);
-    link.send_line(init.line());
-    link.expect(&init.answer_line().expect("not a refusal"));
+    connection.send_line(init.line());
+    connection.expect(&init.answer_line().expect("not a refusal"));
     let log = stop(adapter);
     for character in log.chars().filter(|c| *c != '\n') {
         assert!(!character.is_control(), "{character:?} in {log:?}");
@@ -271,13 +271,13 @@ fn text_from_outside_is_escaped() {
 
 #[test]
 fn the_version_of_a_refused_init_is_escaped() {
-    let (adapter, server) = backstage(&[]);
-    let mut link = server.data.accept();
-    link.expect_rac();
+    let (adapter, server) = start_adapter(&[]);
+    let mut connection = server.data.accept();
+    connection.expect_rac();
     // Not one of the versions of the table, but for what follows it; whatever the answer, the log
     // is clean.
-    link.send_line("1c|DPI|S|ARI.version|S|1.8.3%1B%5B31m%0AINJECTED");
-    link.expect_line();
+    connection.send_line("1c|DPI|S|ARI.version|S|1.8.3%1B%5B31m%0AINJECTED");
+    connection.expect_line();
     adapter.wait_for_log(&[" data "]);
     let log = stop(adapter);
     assert!(!log.contains('\u{1b}'), "{log:?}");
@@ -353,7 +353,7 @@ fn nothing_is_written_to_stdout() {
         .args(server.arguments())
         .args(["--log", "trace"])
         .start();
-    let _links = server.meet();
+    let _connections = server.meet();
     adapter.signal("TERM");
     assert_eq!(adapter.wait().stdout, "");
 }

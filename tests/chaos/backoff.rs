@@ -7,20 +7,20 @@ const LONGEST: Duration = Duration::from_secs(5);
 const LASTING: Duration = Duration::from_secs(30);
 
 /// What goes before the wait: the adapter lets its peer read to the end.
-const FAREWELL: Duration = Duration::from_millis(500);
+const ORDERLY_END: Duration = Duration::from_millis(500);
 
 /// A machine that runs other tests at the same time is slow now and then.
 const MARGIN: Duration = Duration::from_secs(3);
 
-/// What one link owes.
+/// How long one connection may take.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Backoff {
     next: Duration,
     /// The present wait.
     wait: Duration,
 }
 
-impl Patience {
+impl Backoff {
     /// The adapter is starting.
     pub(crate) fn new() -> Self {
         Self {
@@ -52,6 +52,6 @@ impl Patience {
 
     /// Until when the adapter must be back.
     pub(crate) fn bound(&self) -> Duration {
-        self.wait + FAREWELL + MARGIN
+        self.wait + ORDERLY_END + MARGIN
     }
 }

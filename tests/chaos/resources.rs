@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::random::Random;
 use crate::standin::Adapter;
-use crate::world::{Halt, Play, Stage, World};
+use crate::world::{Halt, Phase, Run, World};
 
-/// Main, the log's, and for each link its own thread and the writer of its connection.
+/// Main, the log's, and for each Proxy a reader and a writer.
 const THREADS: u64 = 6;
 
 /// A thread or a file that is being given back may be seen for a moment more.
@@ -36,11 +36,11 @@ struct Seen {
     looks: u64,
 }
 
-/// Watches until the end, and brings it about.
-pub(crate) fn watch(world: &World, adapter: &Adapter, mut random: Random) -> Play<()> {
+/// Looks at the process until the end, and brings it about.
+pub(crate) fn observe(world: &World, adapter: &Adapter, mut random: Random) -> Run<()> {
     let mut seen = Seen::default();
     let mut calm_since = None;
-    while world.stage() < Stage::Served {
+    while world.phase() < Phase::Served {
         look(world, adapter, &mut seen)?;
         if world.is_calm() {
             let since = *calm_since.get_or_insert_with(Instant::now);
@@ -58,13 +58,13 @@ pub(crate) fn watch(world: &World, adapter: &Adapter, mut random: Random) -> Pla
         adapter.threads() == THREADS
     })?;
     world.set_figures(seen.to_string());
-    world.ledger().data_doomed();
-    world.reached(Stage::Ending);
+    world.ledger().data_may_end();
+    world.reached(Phase::Ending);
     adapter.signal("TERM");
     Ok(())
 }
 
-fn look(world: &World, adapter: &Adapter, seen: &mut Seen) -> Play<()> {
+fn look(world: &World, adapter: &Adapter, seen: &mut Seen) -> Run<()> {
     seen.looks += 1;
     seen.memory = seen.memory.max(adapter.resident_kib());
     if seen.memory > MEMORY {
@@ -86,7 +86,7 @@ fn look(world: &World, adapter: &Adapter, seen: &mut Seen) -> Play<()> {
     Ok(())
 }
 
-fn await_that(world: &World, what: &str, mut holds: impl FnMut() -> bool) -> Play<()> {
+fn await_that(world: &World, what: &str, mut holds: impl FnMut() -> bool) -> Run<()> {
     let until = Instant::now() + GRACE;
     while !holds() {
         if Instant::now() > until {
@@ -98,9 +98,9 @@ fn await_that(world: &World, what: &str, mut holds: impl FnMut() -> bool) -> Pla
 }
 
 /// Something from the side that must not matter: a signal, or that the process does not run for a while.
-fn disturb(world: &World, adapter: &Adapter, random: &mut Random) -> Play<()> {
+fn disturb(world: &World, adapter: &Adapter, random: &mut Random) -> Run<()> {
     let signal = random.pick(&["USR1", "HUP", "PIPE", "STOP"]);
-    world.happened("watch", signal);
+    world.happened("process", signal);
     adapter.signal(signal);
     if signal == "STOP" {
         let waited = world.wait(random.millis(1, 150));

@@ -1,14 +1,14 @@
 //! What does not parse. Nothing of it ends a connection, and each bad request stands between good
 //! ones.
 
-use crate::stage::{SESSION, Stage, exchange, expect_error};
+use crate::setup::{SESSION, Setup, exchange, expect_error};
 use crate::standin::Encoding;
 
 /// Sends each of these between good requests; each must be answered by an error of its own method.
 #[track_caller]
-fn answered_with_errors(stage: &mut Stage, requests: &[&[u8]]) {
+fn answered_with_errors(setup: &mut Setup, requests: &[&[u8]]) {
     for (n, request) in requests.iter().enumerate() {
-        let link = &mut stage.metadata.link;
+        let connection = &mut setup.metadata.connection;
         let id = format!("{n}c");
         let method_end = request.iter().position(|byte| *byte == b'|');
         let method = &request[..method_end.unwrap_or(request.len())];
@@ -16,17 +16,17 @@ fn answered_with_errors(stage: &mut Stage, requests: &[&[u8]]) {
         let mut line = format!("good|NSC|S|S1\r\n{id}|").into_bytes();
         line.extend_from_slice(request);
         line.extend_from_slice(b"\r\ngood|NSC|S|S2\r\n");
-        link.send(line);
-        link.expect("good|NSC|V");
-        expect_error(link, &format!("{id}|{method}|E"), Encoding::Smart);
-        link.expect("good|NSC|V");
+        connection.send(line);
+        connection.expect("good|NSC|V");
+        expect_error(connection, &format!("{id}|{method}|E"), Encoding::Smart);
+        connection.expect("good|NSC|V");
     }
 }
 
 #[test]
 fn missing_arguments() {
     answered_with_errors(
-        &mut Stage::new(),
+        &mut Setup::new(),
         &[
             b"NUS",
             b"NUS|",
@@ -57,7 +57,7 @@ fn missing_arguments() {
 #[test]
 fn an_odd_number_of_tokens() {
     answered_with_errors(
-        &mut Stage::new(),
+        &mut Setup::new(),
         &[
             b"NUS|S|user|S|password|S",
             b"NUS|S|user|S|password|S|host|S",
@@ -78,7 +78,7 @@ fn an_odd_number_of_tokens() {
 #[test]
 fn wrong_types() {
     answered_with_errors(
-        &mut Stage::new(),
+        &mut Setup::new(),
         &[
             b"NUS|I|1|S|password",
             b"NUA|S|user|S|password|B|1",
@@ -100,7 +100,7 @@ fn wrong_types() {
 #[test]
 fn bad_escapes() {
     answered_with_errors(
-        &mut Stage::new(),
+        &mut Setup::new(),
         &[
             b"NSC|S|%",
             b"NSC|S|%4",
@@ -130,7 +130,7 @@ fn bad_escapes() {
 #[test]
 fn escapes_that_are_not_utf_8() {
     answered_with_errors(
-        &mut Stage::new(),
+        &mut Setup::new(),
         &[
             b"NSC|S|%FF",
             b"NSC|S|%C3",
@@ -147,7 +147,7 @@ fn escapes_that_are_not_utf_8() {
 #[test]
 fn bytes_that_are_not_utf_8() {
     answered_with_errors(
-        &mut Stage::new(),
+        &mut Setup::new(),
         &[
             b"NSC|S|\xff",
             b"NSC|S|caff\xe8",
@@ -162,30 +162,30 @@ fn bytes_that_are_not_utf_8() {
 
 #[test]
 fn a_character_half_escaped_and_half_raw_is_one_character() {
-    let mut stage = Stage::in_room();
-    let link = &mut stage.metadata.link;
+    let mut setup = Setup::in_room();
+    let connection = &mut setup.metadata.connection;
     let mut line = format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7C%C3").into_bytes();
     line.extend_from_slice(b"\xa8\r\n");
-    link.send(line);
-    link.expect("2000c|NUM|V");
-    assert_eq!(stage.data.chat().message, "è");
+    connection.send(line);
+    connection.expect("2000c|NUM|V");
+    assert_eq!(setup.data.chat().message, "è");
 }
 
 #[test]
 fn a_malformed_message_reaches_nobody() {
-    let mut stage = Stage::in_room();
-    let link = &mut stage.metadata.link;
-    link.send_line(format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7Chalf%zz"));
-    expect_error(link, "2000c|NUM|E", Encoding::Smart);
-    stage.data.expect_silence();
-    stage.metadata.say(SESSION, "whole").expect("V");
-    assert_eq!(stage.data.chat().message, "whole");
+    let mut setup = Setup::in_room();
+    let connection = &mut setup.metadata.connection;
+    connection.send_line(format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7Chalf%zz"));
+    expect_error(connection, "2000c|NUM|E", Encoding::Smart);
+    setup.data.expect_silence();
+    setup.metadata.say(SESSION, "whole").expect("V");
+    assert_eq!(setup.data.chat().message, "whole");
 }
 
 #[test]
 fn malformed_requests_of_the_data_connection() {
-    let mut stage = Stage::new();
-    let link = &mut stage.data.link;
+    let mut setup = Setup::new();
+    let connection = &mut setup.data.connection;
     for (method, arguments) in [
         ("SUB", ""),
         ("SUB", "|"),
@@ -199,47 +199,53 @@ fn malformed_requests_of_the_data_connection() {
         ("USB", "|S|%"),
         ("USB", "|B|1"),
     ] {
-        link.send_line(format!("2000c|{method}{arguments}"));
-        expect_error(link, &format!("2000c|{method}|E"), Encoding::Smart);
+        connection.send_line(format!("2000c|{method}{arguments}"));
+        expect_error(connection, &format!("2000c|{method}|E"), Encoding::Smart);
     }
-    stage.data.subscribe("chat_room");
+    setup.data.subscribe("chat_room");
 }
 
 #[test]
 fn a_malformed_usb_leaves_the_room_open() {
-    let mut stage = Stage::in_room();
-    stage.data.link.send_line("2000c|USB|S|chat_room|S|%zz|S");
-    expect_error(&mut stage.data.link, "2000c|USB|E", Encoding::Smart);
-    stage.metadata.say(SESSION, "still open").expect("V");
-    assert_eq!(stage.data.chat().message, "still open");
+    let mut setup = Setup::in_room();
+    setup
+        .data
+        .connection
+        .send_line("2000c|USB|S|chat_room|S|%zz|S");
+    expect_error(&mut setup.data.connection, "2000c|USB|E", Encoding::Smart);
+    setup.metadata.say(SESSION, "still open").expect("V");
+    assert_eq!(setup.data.chat().message, "still open");
 }
 
 #[test]
 fn on_1_8_the_message_of_the_error_is_form_encoded() {
-    let mut stage = Stage::speaking(Some("1.8.3"));
-    let link = &mut stage.metadata.link;
+    let mut setup = Setup::with_version(Some("1.8.3"));
+    let connection = &mut setup.metadata.connection;
     for request in ["NSC|S|%zz", "NSC", "NUM|S|#|S|S1|S|CHAT%7C%E8", "GIT|I|1"] {
         let (method, _) = request.split_once('|').unwrap_or((request, ""));
-        link.send_line(format!("2000c|{request}"));
-        expect_error(link, &format!("2000c|{method}|E"), Encoding::Form);
+        connection.send_line(format!("2000c|{request}"));
+        expect_error(connection, &format!("2000c|{method}|E"), Encoding::Form);
     }
 }
 
 /// Sends a line that is to be skipped, then a good one, whose reply must be the next line.
 #[track_caller]
 fn skipped(line: &[u8]) {
-    let mut stage = Stage::new();
-    for link in [&mut stage.metadata.link, &mut stage.data.link] {
-        link.send(line);
-        link.send("\r\n");
+    let mut setup = Setup::new();
+    for connection in [&mut setup.metadata.connection, &mut setup.data.connection] {
+        connection.send(line);
+        connection.send("\r\n");
     }
     exchange(
-        &mut stage.metadata.link,
+        &mut setup.metadata.connection,
         &[("2000c|NSC|S|S1", "2000c|NSC|V")],
     );
-    exchange(&mut stage.data.link, &[("2000c|USB|S|x", "2000c|USB|V")]);
-    stage.adapter.wait_for_log(&["warn", "metadata"]);
-    stage.adapter.wait_for_log(&["warn", " data "]);
+    exchange(
+        &mut setup.data.connection,
+        &[("2000c|USB|S|x", "2000c|USB|V")],
+    );
+    setup.adapter.wait_for_log(&["warn", "metadata"]);
+    setup.adapter.wait_for_log(&["warn", " data "]);
 }
 
 #[test]
@@ -271,28 +277,19 @@ fn binary_rubbish_is_skipped_with_a_warning() {
 }
 
 #[test]
-fn the_warning_names_an_unknown_method() {
-    let mut stage = Stage::new();
-    stage.metadata.link.send_line("1000c|QWERTY|S|a");
-    stage.adapter.wait_for_log(&["warn", "metadata", "QWERTY"]);
-    stage.data.link.send_line("1000c|ASDFGH|S|a");
-    stage.adapter.wait_for_log(&["warn", " data ", "ASDFGH"]);
-}
-
-#[test]
 fn the_warning_of_a_malformed_request_names_its_method() {
-    let mut stage = Stage::new();
-    stage.metadata.link.send_line("1000c|GIT|I|1");
-    stage.adapter.wait_for_log(&["warn", "metadata", "GIT"]);
+    let mut setup = Setup::new();
+    setup.metadata.connection.send_line("1000c|GIT|I|1");
+    setup.adapter.wait_for_log(&["warn", "metadata", "GIT"]);
 }
 
 #[test]
 fn methods_of_the_other_side_are_unknown() {
-    let mut stage = Stage::new();
-    let metadata = &mut stage.metadata.link;
+    let mut setup = Setup::new();
+    let metadata = &mut setup.metadata.connection;
     metadata.send_lines(["1c|SUB|S|chat_room", "2c|USB|S|chat_room"]);
     exchange(metadata, &[("2000c|NSC|S|S1", "2000c|NSC|V")]);
-    let data = &mut stage.data.link;
+    let data = &mut setup.data.connection;
     data.send_lines([
         "1c|NUS|S|u|S|p",
         "2c|NNS|S|#|S|S1",
@@ -300,20 +297,20 @@ fn methods_of_the_other_side_are_unknown() {
         "4c|GIT|S|chat_room",
     ]);
     exchange(data, &[("2000c|USB|S|x", "2000c|USB|V")]);
-    stage.adapter.wait_for_log(&["warn", "metadata", "SUB"]);
-    stage.adapter.wait_for_log(&["warn", " data ", "NNS"]);
+    setup.adapter.wait_for_log(&["warn", "metadata", "SUB"]);
+    setup.adapter.wait_for_log(&["warn", " data ", "NNS"]);
 }
 
 #[test]
 fn the_answer_to_a_malformed_login_repeats_none_of_it() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     for method in ["NUS", "NUA"] {
         let line = format!("1c|{method}|S|user|S-is-missing-here|hunter2|S|x");
-        stage.metadata.link.send_line(line);
+        setup.metadata.connection.send_line(line);
         let head = format!("1c|{method}|E|");
-        let answer = stage
+        let answer = setup
             .metadata
-            .link
+            .connection
             .expect_matching(&head, |line| line.starts_with(&head));
         assert!(
             !answer.contains("hunter2") && !answer.contains("missing-here"),

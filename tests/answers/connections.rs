@@ -1,7 +1,7 @@
 //! The two connections: they come up in any order, each for itself, and come back whenever they are
 //! lost.
 
-use crate::stage::{AGENT, IP, SESSION, Stage, backstage, command, exchange};
+use crate::setup::{AGENT, IP, SESSION, Setup, command, exchange, start_adapter};
 use crate::standin::{Connection, Init, Listener, Server, Session, Side};
 
 const BOTH: [Side; 2] = [Side::Metadata, Side::Data];
@@ -41,8 +41,8 @@ fn data_first() {
 #[test]
 fn the_init_of_one_does_not_wait_for_the_other() {
     for side in BOTH {
-        let (_adapter, server) = backstage(&[]);
-        // The other connection is accepted by the kernel and never said a word to.
+        let (_adapter, server) = start_adapter(&[]);
+        // The other connection is accepted by the kernel and never served.
         server.listener(side).accept().handshake(&Init::new(side));
     }
 }
@@ -62,7 +62,7 @@ fn a_server_that_is_not_there_yet_is_awaited() {
     server.metadata.reopen();
     server.data.reopen();
     let (mut metadata, mut data) = server.meet();
-    exchange(&mut metadata.link, &[("1c|NSC|S|x", "1c|NSC|V")]);
+    exchange(&mut metadata.connection, &[("1c|NSC|S|x", "1c|NSC|V")]);
     data.expect_silence();
 }
 
@@ -75,24 +75,24 @@ enum Way {
 }
 
 impl Way {
-    fn end(self, mut link: Connection) {
+    fn end(self, mut connection: Connection) {
         match self {
-            Way::Closed => link.close(),
-            Way::Reset => link.abort(),
+            Way::Closed => connection.close(),
+            Way::Reset => connection.abort(),
             Way::HalfClosed => {
-                link.end_sending();
-                link.expect_last_lines();
+                connection.end_sending();
+                connection.expect_last_lines();
             }
         }
     }
 }
 
-/// Loses connections of one side in these ways, at the stage of it that `lead_up` leads to; each
+/// Loses connections of one side in these ways, in the state of it that `lead_up` leads to; each
 /// time the adapter comes back, and the other side never notices.
 #[track_caller]
 fn lost_at(ways: &[Way], lead_up: impl Fn(&mut Connection, Side)) {
     for side in BOTH {
-        let (_adapter, server) = backstage(&[]);
+        let (_adapter, server) = start_adapter(&[]);
         let other = match side {
             Side::Metadata => Side::Data,
             Side::Data => Side::Metadata,
@@ -100,9 +100,9 @@ fn lost_at(ways: &[Way], lead_up: impl Fn(&mut Connection, Side)) {
         let mut steady = server.listener(other).accept();
         steady.handshake(&Init::new(other));
         for way in ways {
-            let mut link = server.listener(side).accept();
-            lead_up(&mut link, side);
-            way.end(link);
+            let mut connection = server.listener(side).accept();
+            lead_up(&mut connection, side);
+            way.end(connection);
         }
         server.listener(side).accept().handshake(&Init::new(side));
         match other {
@@ -121,18 +121,18 @@ fn lost_as_soon_as_it_is_accepted() {
 
 #[test]
 fn lost_after_the_rac() {
-    lost_at(&[Way::Reset, Way::Reset], |link, _| {
-        link.expect_rac();
+    lost_at(&[Way::Reset, Way::Reset], |connection, _| {
+        connection.expect_rac();
     });
 }
 
 #[test]
 fn closed_without_a_word_after_the_rac_it_may_have_been_the_credentials() {
     for side in BOTH {
-        let (adapter, server) = backstage(&["--user", "someone", "--password", "sesame"]);
-        let mut link = server.listener(side).accept();
-        link.expect_rac();
-        link.close();
+        let (adapter, server) = start_adapter(&["--user", "someone", "--password", "sesame"]);
+        let mut connection = server.listener(side).accept();
+        connection.expect_rac();
+        connection.close();
         // How soon it tries again is not this test's affair: somebody may have to mend it.
         adapter.wait_for_log(&["credentials", "someone"]);
     }
@@ -140,40 +140,40 @@ fn closed_without_a_word_after_the_rac_it_may_have_been_the_credentials() {
 
 #[test]
 fn lost_in_the_middle_of_the_init() {
-    lost_at(ALL, |link, side| {
-        link.expect_rac();
+    lost_at(ALL, |connection, side| {
+        connection.expect_rac();
         let line = Init::new(side).line();
-        link.send(&line[..line.len() / 2]);
+        connection.send(&line[..line.len() / 2]);
     });
 }
 
 #[test]
 fn lost_after_the_init() {
-    lost_at(ALL, |link, side| {
-        link.handshake(&Init::new(side));
+    lost_at(ALL, |connection, side| {
+        connection.handshake(&Init::new(side));
     });
 }
 
 #[test]
 fn lost_in_the_middle_of_a_request() {
-    lost_at(ALL, |link, side| {
-        link.handshake(&Init::new(side));
-        link.send("2000c|N");
+    lost_at(ALL, |connection, side| {
+        connection.handshake(&Init::new(side));
+        connection.send("2000c|N");
     });
 }
 
 #[test]
 fn each_new_connection_opens_with_a_rac_of_its_own() {
-    let (_adapter, server) = backstage(&["--user", "user1", "--password", "pwd1"]);
-    let mut link = server.metadata.accept();
-    let first = link.handshake(&Init::new(Side::Metadata)).rac;
-    link.close();
+    let (_adapter, server) = start_adapter(&["--user", "user1", "--password", "pwd1"]);
+    let mut connection = server.metadata.accept();
+    let first = connection.handshake(&Init::new(Side::Metadata)).rac;
+    connection.close();
     assert_eq!(server.metadata.accept().expect_rac(), first);
 }
 
 #[test]
 fn each_new_connection_agrees_anew() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     for version in ["1.9.1", "1.8.3", "1.9.0"] {
         let mut metadata = server.meet_metadata(&Init::offering(Side::Metadata, version));
         let reply = metadata.ask("GIS", &[None, Some("è"), Some("S1")]);
@@ -184,38 +184,29 @@ fn each_new_connection_agrees_anew() {
 
 #[test]
 fn the_rest_of_a_line_is_no_part_of_the_next_connection() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.handshake(&Init::new(Side::Metadata));
-    link.send("2000c|NSC|S|never comp");
-    link.close();
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata));
+    connection.send("2000c|NSC|S|never comp");
+    connection.close();
     let mut metadata = server.meet_metadata(&Init::new(Side::Metadata));
-    exchange(&mut metadata.link, &[("3000c|NSC|S|x", "3000c|NSC|V")]);
-}
-
-#[test]
-fn each_new_connection_may_open_with_a_byte_order_mark() {
-    let (_adapter, server) = backstage(&[]);
-    for _ in 0..2 {
-        let mut link = server.data.accept();
-        link.expect_rac();
-        let init = Init::new(Side::Data);
-        link.send(format!("\u{feff}{}\r\n", init.line()));
-        link.expect(&init.answer_line().expect("not a refusal"));
-    }
+    exchange(
+        &mut metadata.connection,
+        &[("3000c|NSC|S|x", "3000c|NSC|V")],
+    );
 }
 
 /// Loses the metadata connection of a room that is open, and takes the adapter in again with this
 /// init. Yields what a message of the session opened before gets.
 fn after_reconnection(before: &Init, after: &Init) -> Result<(), String> {
-    let mut stage = Stage::with(&[], before, &Init::new(Side::Data));
-    stage.open_room();
-    stage.metadata.link.close();
-    let mut metadata = stage.server.meet_metadata(after);
+    let mut setup = Setup::with(&[], before, &Init::new(Side::Data));
+    setup.open_room();
+    setup.metadata.connection.close();
+    let mut metadata = setup.server.meet_metadata(after);
     let outcome = metadata.say(SESSION, "do you know me?");
     match &outcome {
-        Ok(()) => assert_eq!(stage.data.chat().ip, IP),
-        Err(_) => stage.data.expect_silence(),
+        Ok(()) => assert_eq!(setup.data.chat().ip, IP),
+        Err(_) => setup.data.expect_silence(),
     }
     outcome.map_err(|error| error.message)
 }
@@ -246,53 +237,53 @@ fn a_proxy_that_names_no_instance_does_not() {
 
 #[test]
 fn sessions_that_closed_while_the_connection_was_lost_are_closed_afterwards() {
-    let mut stage = Stage::in_room();
-    stage.metadata.link.abort();
-    let mut metadata = stage.server.meet_metadata(&Init::new(Side::Metadata));
+    let mut setup = Setup::in_room();
+    setup.metadata.connection.abort();
+    let mut metadata = setup.server.meet_metadata(&Init::new(Side::Metadata));
     // A robust Proxy repeats what it is not sure of.
     metadata.open(&Session::new(SESSION, IP, AGENT));
     metadata.close_session(SESSION);
     metadata.close_session(SESSION);
     metadata.say(SESSION, "hi").expect_err("closed");
-    stage.data.expect_silence();
+    setup.data.expect_silence();
 }
 
 #[test]
 fn without_its_data_connection_the_room_is_closed_until_it_is_subscribed_again() {
-    let mut stage = Stage::in_room();
-    stage.data.link.close();
+    let mut setup = Setup::in_room();
+    setup.data.connection.close();
     // The kernel tells the adapter of the loss in its own time; the log says when it knows.
-    stage.adapter.wait_for_log(&[" data ", "lost"]);
-    stage
+    setup.adapter.wait_for_log(&[" data ", "lost"]);
+    setup
         .metadata
         .say(SESSION, "hi")
         .expect_err("no data connection");
     // The metadata side goes on meanwhile.
-    stage.metadata.open(&Session::new("S2", IP, AGENT));
-    stage.metadata.close_session("S2");
+    setup.metadata.open(&Session::new("S2", IP, AGENT));
+    setup.metadata.close_session("S2");
 
-    let mut data = stage.server.meet_data(&Init::new(Side::Data));
-    stage
+    let mut data = setup.server.meet_data(&Init::new(Side::Data));
+    setup
         .metadata
         .say(SESSION, "hi")
         .expect_err("not subscribed");
     let subscription = data.subscribe("chat_room");
-    stage.metadata.say(SESSION, "hello again").expect("V");
+    setup.metadata.say(SESSION, "hello again").expect("V");
     assert_eq!(data.update().subscription, subscription);
     data.expect_silence();
 }
 
 #[test]
 fn a_data_connection_lost_again_and_again_leaves_one_subscription_at_a_time() {
-    let Stage {
+    let Setup {
         adapter: _adapter,
         mut metadata,
         mut data,
         server,
-    } = Stage::in_room();
+    } = Setup::in_room();
     for _ in 0..3 {
-        data.link.end_sending();
-        data.link.expect_closed();
+        data.connection.end_sending();
+        data.connection.expect_closed();
         data = server.meet_data(&Init::new(Side::Data));
         data.subscribe("chat_room");
         metadata.say(SESSION, "once").expect("V");
@@ -303,16 +294,16 @@ fn a_data_connection_lost_again_and_again_leaves_one_subscription_at_a_time() {
 
 #[test]
 fn connections_come_back_on_a_port_that_was_closed_for_a_while() {
-    let mut stage = Stage::in_room();
-    stage.server.metadata.close();
-    stage.server.data.close();
-    stage.metadata.link.abort();
-    stage.data.link.abort();
-    let port = stage.server.metadata.port().to_string();
-    stage.adapter.wait_for_log(&["metadata", &port, "refused"]);
-    stage.server.metadata.reopen();
-    stage.server.data.reopen();
-    let (mut metadata, mut data) = stage.server.meet();
+    let mut setup = Setup::in_room();
+    setup.server.metadata.close();
+    setup.server.data.close();
+    setup.metadata.connection.abort();
+    setup.data.connection.abort();
+    let port = setup.server.metadata.port().to_string();
+    setup.adapter.wait_for_log(&["metadata", &port, "refused"]);
+    setup.server.metadata.reopen();
+    setup.server.data.reopen();
+    let (mut metadata, mut data) = setup.server.meet();
     data.subscribe("chat_room");
     metadata.say(SESSION, "back").expect("V");
     assert_eq!(data.chat().message, "back");
@@ -320,11 +311,11 @@ fn connections_come_back_on_a_port_that_was_closed_for_a_while() {
 
 #[test]
 fn one_adapter_has_one_connection_to_each_port_and_few_threads() {
-    let stage = Stage::in_room();
-    // Main, and a reader and a writer for each link; a thread for signals may be there as well.
-    assert!((5..=7).contains(&stage.adapter.threads()));
+    let setup = Setup::in_room();
+    // Main, and a reader and a writer for each connection; a thread for signals may be there as well.
+    assert!((5..=7).contains(&setup.adapter.threads()));
     for side in BOTH {
-        let socket = format!(":{:04X}", stage.server.listener(side).port());
+        let socket = format!(":{:04X}", setup.server.listener(side).port());
         let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
         let connections = table
             .lines()
@@ -340,14 +331,14 @@ fn one_adapter_has_one_connection_to_each_port_and_few_threads() {
 
 #[test]
 fn a_connection_lost_leaves_no_descriptor_and_no_thread_behind() {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let steady = server.meet_metadata(&Init::new(Side::Metadata));
     let mut figures = Vec::new();
     for _ in 0..4 {
         let mut data = server.meet_data(&Init::new(Side::Data));
         data.expect_silence();
         figures.push((adapter.descriptors(), adapter.threads()));
-        data.link.close();
+        data.connection.close();
     }
     assert!(figures.iter().all(|now| *now == figures[0]), "{figures:?}");
     drop(steady);
@@ -355,12 +346,12 @@ fn a_connection_lost_leaves_no_descriptor_and_no_thread_behind() {
 
 #[test]
 fn it_idles_without_processor_time() {
-    let (adapter, server) = backstage(&[]);
+    let (adapter, server) = start_adapter(&[]);
     let _metadata = server.meet_metadata(&Init::new(Side::Metadata));
     let mut data = server.meet_data(&Init::new(Side::Data).with_hint(1000));
     let before = adapter.ticks();
-    data.link.expect_keepalive();
-    data.link.expect_keepalive();
+    data.connection.expect_keepalive();
+    data.connection.expect_keepalive();
     // Of two hundred ticks that have passed at the least, and about none used.
     let used = adapter.ticks() - before;
     assert!(used <= 5, "{used} ticks");
@@ -403,7 +394,7 @@ fn localhost_is_the_default_and_means_ipv4_as_well() {
     for host in [&[][..], &["--host", "localhost"], &["--host=LOCALHOST"]] {
         let _adapter = command().args(&server.arguments()[2..]).args(host).start();
         let (mut metadata, mut data) = server.meet();
-        exchange(&mut metadata.link, &[("1c|NSC|S|x", "1c|NSC|V")]);
+        exchange(&mut metadata.connection, &[("1c|NSC|S|x", "1c|NSC|V")]);
         data.expect_silence();
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::stage::command;
+use crate::setup::command;
 use crate::standin::{Exit, Init, Server, Side};
 
 fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Exit {
@@ -240,8 +240,8 @@ fn values_may_begin_with_a_hyphen_or_hold_an_equals_sign() {
         &["--user", "-u=1", "--password", "-p=2"],
     ] {
         let _adapter = command().args(server.arguments()).args(credentials).start();
-        let mut link = server.metadata.accept();
-        let agreement = link.handshake(&Init::new(Side::Metadata));
+        let mut connection = server.metadata.accept();
+        let agreement = connection.handshake(&Init::new(Side::Metadata));
         let wanted = ("-u=1".to_owned(), "-p=2".to_owned());
         assert_eq!(agreement.rac.credentials, Some(wanted));
     }

@@ -6,23 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::stage::{SESSION, Stage, exchange};
+use crate::setup::{SESSION, Setup, exchange};
 use crate::standin::{MetadataProxy, Update};
 
 #[test]
 fn the_example_of_the_protocol_page() {
-    let mut stage = Stage::new();
-    stage
+    let mut setup = Setup::new();
+    setup
         .data
-        .link
+        .connection
         .send_line("10000010c3e4d0462|SUB|S|chat_room");
-    let line = stage.data.link.expect_line();
+    let line = setup.data.connection.expect_line();
     let (millis, rest) = line.split_once('|').expect("a notification");
     assert!(millis.bytes().all(|byte| byte.is_ascii_digit()), "{line}");
     assert_eq!(rest, "EOS|S|chat_room|S|10000010c3e4d0462");
-    stage.data.link.expect("10000010c3e4d0462|SUB|V");
+    setup.data.connection.expect("10000010c3e4d0462|SUB|V");
     exchange(
-        &mut stage.data.link,
+        &mut setup.data.connection,
         &[(
             "20000010c3e4d0462|USB|S|chat_room",
             "20000010c3e4d0462|USB|V",
@@ -32,7 +32,7 @@ fn the_example_of_the_protocol_page() {
 
 #[test]
 fn other_items_do_not_exist() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     for item in [
         "x",
         "chat_room2",
@@ -47,7 +47,7 @@ fn other_items_do_not_exist() {
         "è",
     ] {
         exchange(
-            &mut stage.data.link,
+            &mut setup.data.connection,
             &[(&format!("2000c|SUB|S|{item}"), "2000c|SUB|EU|No such item")],
         );
     }
@@ -55,13 +55,13 @@ fn other_items_do_not_exist() {
 
 #[test]
 fn a_refused_subscription_opens_nothing() {
-    let mut stage = Stage::in_room();
-    stage.data.unsubscribe("chat_room");
+    let mut setup = Setup::in_room();
+    setup.data.unsubscribe("chat_room");
     exchange(
-        &mut stage.data.link,
+        &mut setup.data.connection,
         &[("2000c|SUB|S|other", "2000c|SUB|EU|No such item")],
     );
-    stage
+    setup
         .metadata
         .say(SESSION, "hi")
         .expect_err("nobody listens");
@@ -69,95 +69,73 @@ fn a_refused_subscription_opens_nothing() {
 
 #[test]
 fn the_item_is_the_item_however_it_is_escaped() {
-    let mut stage = Stage::in_room();
-    stage.data.unsubscribe("chat_room");
-    let link = &mut stage.data.link;
-    link.send_line("2000c|SUB|S|%63hat%5froom");
-    link.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|2000c"));
-    link.expect("2000c|SUB|V");
-    stage.metadata.say(SESSION, "hi").expect("V");
-    assert_eq!(stage.data.update().subscription, "2000c");
+    let mut setup = Setup::in_room();
+    setup.data.unsubscribe("chat_room");
+    let connection = &mut setup.data.connection;
+    connection.send_line("2000c|SUB|S|%63hat%5froom");
+    connection.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|2000c"));
+    connection.expect("2000c|SUB|V");
+    setup.metadata.say(SESSION, "hi").expect("V");
+    assert_eq!(setup.data.update().subscription, "2000c");
 }
 
 #[test]
 fn usb_of_what_is_not_subscribed_succeeds_and_changes_nothing() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     let unsubscriptions = [
         ("1c|USB|S|chat_room", "1c|USB|V"),
         ("2c|USB|S|other", "2c|USB|V"),
         ("3c|USB|S|#", "3c|USB|V"),
         ("4c|USB|S|$", "4c|USB|V"),
     ];
-    exchange(&mut stage.data.link, &unsubscriptions);
-    let subscription = stage.open_room();
-    exchange(&mut stage.data.link, &unsubscriptions[1..]);
-    stage.metadata.say(SESSION, "still here").expect("V");
-    assert_eq!(stage.data.update().subscription, subscription);
-}
-
-#[test]
-fn usb_closes_the_room_and_the_next_sub_opens_it_under_its_own_id() {
-    let mut stage = Stage::in_room();
-    let mut last = String::new();
-    for round in 0..10 {
-        stage.data.unsubscribe("chat_room");
-        stage
-            .metadata
-            .say(SESSION, "hi")
-            .expect_err("nobody listens");
-        let subscription = stage.data.subscribe("chat_room");
-        assert_ne!(subscription, last);
-        let text = format!("round {round}");
-        stage.metadata.say(SESSION, &text).expect("V");
-        let update = stage.data.update();
-        assert_eq!(update.subscription, subscription);
-        assert_eq!(update.field("message"), Some(text.as_str()));
-        last = subscription;
-    }
-    stage.data.expect_silence();
+    exchange(&mut setup.data.connection, &unsubscriptions);
+    let subscription = setup.open_room();
+    exchange(&mut setup.data.connection, &unsubscriptions[1..]);
+    setup.metadata.say(SESSION, "still here").expect("V");
+    assert_eq!(setup.data.update().subscription, subscription);
 }
 
 #[test]
 fn the_room_is_open_as_soon_as_the_reply_is_there() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     for _ in 0..200 {
-        stage.data.unsubscribe("chat_room");
-        let id = stage.metadata.send_say(SESSION, "closed");
-        stage.metadata.outcome(&id).expect_err("USB was answered");
-        let subscription = stage.data.subscribe("chat_room");
-        stage
+        setup.data.unsubscribe("chat_room");
+        let id = setup.metadata.send_say(SESSION, "closed");
+        setup.metadata.outcome(&id).expect_err("USB was answered");
+        let subscription = setup.data.subscribe("chat_room");
+        setup
             .metadata
             .say(SESSION, "open")
             .expect("SUB was answered");
-        assert_eq!(stage.data.update().subscription, subscription);
+        assert_eq!(setup.data.update().subscription, subscription);
     }
-    stage.data.expect_silence();
+    setup.data.expect_silence();
 }
 
 #[test]
 fn sub_usb_sub_in_one_write_take_effect_in_this_order() {
-    let mut stage = Stage::in_room();
-    stage.data.unsubscribe("chat_room");
-    let link = &mut stage.data.link;
-    link.send_lines([
+    let mut setup = Setup::in_room();
+    setup.data.unsubscribe("chat_room");
+    let connection = &mut setup.data.connection;
+    connection.send_lines([
         "1c|SUB|S|chat_room",
         "2c|USB|S|chat_room",
         "3c|SUB|S|chat_room",
         "4c|SUB|S|other",
     ]);
-    link.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|1c"));
-    link.expect("1c|SUB|V");
-    link.expect("2c|USB|V");
-    link.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|3c"));
-    link.expect("3c|SUB|V");
-    link.expect("4c|SUB|EU|No such item");
-    stage.metadata.say(SESSION, "hi").expect("V");
-    assert_eq!(stage.data.update().subscription, "3c");
+    connection.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|1c"));
+    connection.expect("1c|SUB|V");
+    connection.expect("2c|USB|V");
+    connection.expect_matching("EOS", |line| line.ends_with("|EOS|S|chat_room|S|3c"));
+    connection.expect("3c|SUB|V");
+    connection.expect("4c|SUB|EU|No such item");
+    setup.metadata.say(SESSION, "hi").expect("V");
+    assert_eq!(setup.data.update().subscription, "3c");
 }
 
 #[test]
 fn a_thousand_requests_in_one_write_are_all_answered() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     let lines: Vec<String> = (0..500)
         .flat_map(|n| {
             [
@@ -166,10 +144,10 @@ fn a_thousand_requests_in_one_write_are_all_answered() {
             ]
         })
         .collect();
-    stage.data.link.send_lines(&lines);
+    setup.data.connection.send_lines(&lines);
     let mut got: Vec<String> = lines
         .iter()
-        .map(|_| stage.data.link.expect_line())
+        .map(|_| setup.data.connection.expect_line())
         .collect();
     let mut wanted: Vec<String> = (0..500)
         .flat_map(|n| [format!("{n}s|SUB|EU|No such item"), format!("{n}u|USB|V")])
@@ -187,7 +165,7 @@ struct Sent {
     accepted: bool,
 }
 
-/// Sends numbered messages, a window of them at a time, until told that the alternation is over.
+/// Sends numbered messages, a window of them at a time, until the alternation is over.
 fn flood(metadata: &mut MetadataProxy, rounds_over: &AtomicUsize, last: usize) -> Vec<Sent> {
     const WINDOW: usize = 16;
     let mut sent = Vec::new();
@@ -213,15 +191,15 @@ fn flood(metadata: &mut MetadataProxy, rounds_over: &AtomicUsize, last: usize) -
 #[test]
 fn under_load_no_update_carries_a_subscription_that_was_over_when_its_message_was_sent() {
     const ROUNDS: usize = 300;
-    let mut stage = Stage::in_room();
-    stage.data.unsubscribe("chat_room");
+    let mut setup = Setup::in_room();
+    setup.data.unsubscribe("chat_room");
     let rounds_over = Arc::new(AtomicUsize::new(0));
-    let Stage {
+    let Setup {
         mut metadata,
         mut data,
         adapter,
         server,
-    } = stage;
+    } = setup;
     let flooder = thread::spawn({
         let rounds_over = Arc::clone(&rounds_over);
         move || flood(&mut metadata, &rounds_over, ROUNDS)
@@ -267,15 +245,15 @@ fn under_load_no_update_carries_a_subscription_that_was_over_when_its_message_wa
 
 #[test]
 fn with_one_subscription_a_flood_arrives_whole_and_in_order() {
-    let mut stage = Stage::in_room();
-    let Stage {
+    let mut setup = Setup::in_room();
+    let Setup {
         mut metadata,
         mut data,
         adapter,
         server,
     } = {
-        stage.data.expect_silence();
-        stage
+        setup.data.expect_silence();
+        setup
     };
     let total = 20_000;
     let reader = thread::spawn(move || {

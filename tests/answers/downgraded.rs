@@ -1,7 +1,7 @@
 //! A metadata connection of ARI 1.8, form-encoded, beside a data connection of 1.9.1: texts change
 //! their encoding on the way from one to the other.
 
-use crate::stage::{SESSION, Stage, exchange, expect_error};
+use crate::setup::{SESSION, Setup, exchange, expect_error};
 use crate::standin::{Encoding, Init, Session, Side};
 
 /// All the ways to agree on 1.8.
@@ -10,11 +10,11 @@ const VERSIONS: [Option<&str>; 3] = [None, Some("1.8.2"), Some("1.8.3")];
 #[test]
 fn texts_and_labels_are_written_anew() {
     for version in VERSIONS {
-        let mut stage = Stage::speaking(version);
-        assert_eq!(stage.metadata.encoding, Encoding::Form);
-        let subscription = stage.data.subscribe("chat_room");
+        let mut setup = Setup::with_version(version);
+        assert_eq!(setup.metadata.encoding, Encoding::Form);
+        let subscription = setup.data.subscribe("chat_room");
         exchange(
-            &mut stage.metadata.link,
+            &mut setup.metadata.connection,
             &[
                 (
                     "1c|NNS|S|#|S|S1|S|REMOTE_IP|S|2001%3Adb8%3A%3A7|S|USER_AGENT|S|\
@@ -27,7 +27,7 @@ fn texts_and_labels_are_written_anew() {
                 ),
             ],
         );
-        let line = stage.data.link.expect_line();
+        let line = setup.data.connection.expect_line();
         let wanted = format!(
             "|UD3|S|chat_room|S|{subscription}|B|0|S|IP|S|2001:db8::7|S|nick|S|\
              Mozilla/5.0 (X11; è)|S|message|S|50%25 %2B a%7Cb è 😀%0D%0A|S|timestamp|S|"
@@ -38,8 +38,8 @@ fn texts_and_labels_are_written_anew() {
 
 #[test]
 fn every_awkward_text_crosses() {
-    let mut stage = Stage::speaking(Some("1.8.3"));
-    stage.open_room();
+    let mut setup = Setup::with_version(Some("1.8.3"));
+    setup.open_room();
     for text in [
         "#",
         "$",
@@ -61,30 +61,30 @@ fn every_awkward_text_crosses() {
         "%41",
         "#$",
     ] {
-        stage.metadata.say(SESSION, text).expect("V");
-        assert_eq!(stage.data.chat().message, text);
-        stage.metadata.open(&Session::new("S1", text, text));
-        stage.metadata.say("S1", "hi").expect("V");
-        let chat = stage.data.chat();
+        setup.metadata.say(SESSION, text).expect("V");
+        assert_eq!(setup.data.chat().message, text);
+        setup.metadata.open(&Session::new("S1", text, text));
+        setup.metadata.say("S1", "hi").expect("V");
+        let chat = setup.data.chat();
         assert_eq!((chat.ip.as_str(), chat.nick.as_str()), (text, text));
     }
 }
 
 #[test]
 fn a_quarter_of_a_mebibyte_crosses() {
-    let mut stage = Stage::speaking(Some("1.8.2"));
-    stage.open_room();
+    let mut setup = Setup::with_version(Some("1.8.2"));
+    setup.open_room();
     for unit in ["x", " ", "+", "è", "😀"] {
         let text = unit.repeat((256 << 10) / unit.len());
-        stage.metadata.say(SESSION, &text).expect("V");
-        assert!(stage.data.chat().message == text, "256 KiB of {unit:?}");
+        setup.metadata.say(SESSION, &text).expect("V");
+        assert!(setup.data.chat().message == text, "256 KiB of {unit:?}");
     }
 }
 
 #[test]
 fn what_old_senders_leave_unescaped_is_read() {
-    let mut stage = Stage::speaking(Some("1.8.3"));
-    stage.open_room();
+    let mut setup = Setup::with_version(Some("1.8.3"));
+    setup.open_room();
     for (sent, text) in [
         ("a b", "a b"),
         ("a b+c%20d", "a b c d"),
@@ -93,36 +93,36 @@ fn what_old_senders_leave_unescaped_is_read() {
         ("è", "è"),
     ] {
         exchange(
-            &mut stage.metadata.link,
+            &mut setup.metadata.connection,
             &[(
                 &format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7C{sent}"),
                 "2000c|NUM|V",
             )],
         );
-        assert_eq!(stage.data.chat().message, text);
+        assert_eq!(setup.data.chat().message, text);
     }
 }
 
 #[test]
 fn errors_are_form_encoded() {
     for version in VERSIONS {
-        let mut stage = Stage::speaking(version);
+        let mut setup = Setup::with_version(version);
         exchange(
-            &mut stage.metadata.link,
+            &mut setup.metadata.connection,
             &[(
                 "2000c|NUM|S|#|S|S1|S|CHAT%7Chi",
                 "2000c|NUM|EN|Session+lost%21+Please+reload+the+browser+page%28s%29.",
             )],
         );
-        let link = &mut stage.metadata.link;
+        let connection = &mut setup.metadata.connection;
         for (request, head) in [
             ("2000c|NUM|S|#|S|S1|S|#", "2000c|NUM|EN"),
             ("2000c|NUM|S|#|S|S1|S|hi", "2000c|NUM|EN"),
             ("2000c|GIS|S|#|S|+|S|S1", "2000c|GIS|EI"),
             ("2000c|GSC|S|#|S|g|S|#|S|S1", "2000c|GSC|ES"),
         ] {
-            link.send_line(request);
-            expect_error(link, head, Encoding::Form);
+            connection.send_line(request);
+            expect_error(connection, head, Encoding::Form);
         }
     }
 }
@@ -131,7 +131,7 @@ fn errors_are_form_encoded() {
 fn every_method_is_answered() {
     for version in VERSIONS {
         exchange(
-            &mut Stage::speaking(version).metadata.link,
+            &mut Setup::with_version(version).metadata.connection,
             &[
                 (
                     "1c|NUS|S|u+1|S|p%7C|S|host|S|localhost%3A8080",
@@ -165,30 +165,30 @@ fn every_method_is_answered() {
 
 #[test]
 fn a_session_known_by_one_encoding_is_known_by_the_other() {
-    let mut stage = Stage::speaking(Some("1.8.3"));
-    stage.data.subscribe("chat_room");
-    stage.metadata.open(&Session::new("S è|1", "::1", "x y"));
-    stage.metadata.link.send_line("0|CLOSE");
-    stage.metadata.link.expect_closed();
-    // The same Proxy comes back, and speaks 1.9.1 now.
+    let mut setup = Setup::with_version(Some("1.8.3"));
+    setup.data.subscribe("chat_room");
+    setup.metadata.open(&Session::new("S è|1", "::1", "x y"));
+    setup.metadata.connection.send_line("0|CLOSE");
+    setup.metadata.connection.expect_closed();
+    // The same Proxy comes back, and offers 1.9.1 now.
     let init = Init::new(Side::Metadata);
-    let mut metadata = stage.server.meet_metadata(&init);
+    let mut metadata = setup.server.meet_metadata(&init);
     assert_eq!(metadata.encoding, Encoding::Smart);
     metadata.say("S è|1", "hi").expect("V");
-    let chat = stage.data.chat();
+    let chat = setup.data.chat();
     assert_eq!((chat.ip.as_str(), chat.nick.as_str()), ("::1", "x y"));
 }
 
 #[test]
 fn metadata_1_9_0_is_smart_beside_data_1_9_1() {
-    let mut stage = Stage::speaking(Some("1.9.0"));
-    stage.open_room();
+    let mut setup = Setup::with_version(Some("1.9.0"));
+    setup.open_room();
     exchange(
-        &mut stage.metadata.link,
+        &mut setup.metadata.connection,
         &[(
             &format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7Ca%7Cb %2B è "),
             "2000c|NUM|V",
         )],
     );
-    assert_eq!(stage.data.chat().message, "a|b + è ");
+    assert_eq!(setup.data.chat().message, "a|b + è ");
 }

@@ -3,38 +3,38 @@
 
 use std::thread;
 
-use crate::stage::{AGENT, IP, SESSION, Stage, backstage, exchange};
+use crate::setup::{AGENT, IP, SESSION, Setup, exchange, start_adapter};
 use crate::standin::{Init, Session, Side};
 
 #[test]
 fn lines_may_end_in_lf_or_in_cr_lf() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Metadata);
-    link.send(format!(
+    connection.send(format!(
         "{}\n2000c|NSC|S|S1\n3000c|NSC|S|S1\r\n4000c|NSC|S|S1\n",
         init.line()
     ));
-    link.expect(&init.answer_line().expect("not a refusal"));
+    connection.expect(&init.answer_line().expect("not a refusal"));
     for id in ["2000c", "3000c", "4000c"] {
-        link.expect(&format!("{id}|NSC|V"));
+        connection.expect(&format!("{id}|NSC|V"));
     }
 }
 
 #[test]
 fn a_line_feed_is_no_part_of_the_last_argument() {
-    let mut stage = Stage::new();
-    let link = &mut stage.metadata.link;
-    link.send("2000c|GIS|S|#|S|one\r|S|S1\r\n3000c|GSC|S|#|S|g|S|two|S|S1\n");
+    let mut setup = Setup::new();
+    let connection = &mut setup.metadata.connection;
+    connection.send("2000c|GIS|S|#|S|one\r|S|S1\r\n3000c|GSC|S|#|S|g|S|two|S|S1\n");
     // A carriage return that ends no line is a character like any other.
-    link.expect("2000c|GIS|S|one%0D");
-    link.expect("3000c|GSC|S|two");
+    connection.expect("2000c|GIS|S|one%0D");
+    connection.expect("3000c|GSC|S|two");
 }
 
 #[test]
 fn a_whole_conversation_torn_into_single_bytes() {
-    let (_adapter, server) = backstage(&[]);
+    let (_adapter, server) = start_adapter(&[]);
     let mut metadata = server.metadata.accept();
     let mut data = server.data.accept();
     metadata.expect_rac();
@@ -59,7 +59,7 @@ fn a_whole_conversation_torn_into_single_bytes() {
 
 #[test]
 fn lines_cut_in_awkward_places() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     let line = format!("2000c|NUM|S|#|S|{SESSION}|S|CHAT%7Cè%25\r\n");
     let length = line.len();
     let accent = line.find('è').expect("it is there");
@@ -74,26 +74,26 @@ fn lines_cut_in_awkward_places() {
         &[],
     ];
     for positions in cuts {
-        stage.metadata.link.send_cut(&line, positions);
-        stage.metadata.link.expect("2000c|NUM|V");
-        assert_eq!(stage.data.chat().message, "è%");
+        setup.metadata.connection.send_cut(&line, positions);
+        setup.metadata.connection.expect("2000c|NUM|V");
+        assert_eq!(setup.data.chat().message, "è%");
     }
 }
 
 #[test]
 fn a_read_that_ends_within_a_line_serves_the_lines_before_it() {
-    let mut stage = Stage::new();
-    let link = &mut stage.metadata.link;
-    link.send("2000c|NSC|S|S1\r\n3000c|NSC|S|S2\r\n4000c|NS");
-    link.expect("2000c|NSC|V");
-    link.expect("3000c|NSC|V");
-    link.send("C|S|S3\r\n");
-    link.expect("4000c|NSC|V");
+    let mut setup = Setup::new();
+    let connection = &mut setup.metadata.connection;
+    connection.send("2000c|NSC|S|S1\r\n3000c|NSC|S|S2\r\n4000c|NS");
+    connection.expect("2000c|NSC|V");
+    connection.expect("3000c|NSC|V");
+    connection.send("C|S|S3\r\n");
+    connection.expect("4000c|NSC|V");
 }
 
 #[test]
 fn two_thousand_requests_in_one_write_get_two_thousand_answers() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     let kinds = [
         ("NUS|S|u|S|p|S|host|S|h", "NUS|D|0.0|B|0"),
         ("NNS|S|#|S|S1|S|REMOTE_IP|S|::1", "NNS|V"),
@@ -108,9 +108,9 @@ fn two_thousand_requests_in_one_write_get_two_thousand_answers() {
         })
         .collect();
     let requests: Vec<&str> = script.iter().map(|(request, _)| request.as_str()).collect();
-    stage.metadata.link.send_lines(requests);
+    setup.metadata.connection.send_lines(requests);
     let mut got: Vec<String> = (0..2000)
-        .map(|_| stage.metadata.link.expect_line())
+        .map(|_| setup.metadata.connection.expect_line())
         .collect();
     // Replies may come in any order.
     let mut wanted: Vec<&str> = script.iter().map(|(_, answer)| answer.as_str()).collect();
@@ -121,97 +121,89 @@ fn two_thousand_requests_in_one_write_get_two_thousand_answers() {
 
 #[test]
 fn two_thousand_messages_in_one_write_all_arrive_in_order() {
-    let mut stage = Stage::in_room();
+    let mut setup = Setup::in_room();
     let (ids, lines): (Vec<_>, Vec<_>) = (0..2000)
         .map(|n| {
             let text = format!("CHAT|message {n}");
-            stage
+            setup
                 .metadata
                 .compose("NUM", &[None, Some(SESSION), Some(&text)])
         })
         .unzip();
-    let Stage {
+    let Setup {
         mut metadata,
         mut data,
         ..
-    } = stage;
+    } = setup;
     let reader = thread::spawn(move || {
         for n in 0..2000 {
             assert_eq!(data.chat().message, format!("message {n}"));
         }
         data.expect_silence();
     });
-    metadata.link.send_lines(lines);
+    metadata.connection.send_lines(lines);
     for id in ids {
         metadata.expect_void(&id);
     }
     reader.join().expect("every message in order");
-    drop(stage.adapter);
+    drop(setup.adapter);
 }
 
 #[test]
-fn a_byte_order_mark_may_open_the_stream() {
+fn a_byte_order_mark_may_open_the_stream_of_each_connection() {
+    let (_adapter, server) = start_adapter(&[]);
     for side in [Side::Metadata, Side::Data] {
-        let (_adapter, server) = backstage(&[]);
-        let mut link = server.listener(side).accept();
-        link.expect_rac();
-        let init = Init::new(side);
-        link.send(format!("\u{feff}{}\r\n", init.line()));
-        link.expect(&init.answer_line().expect("not a refusal"));
+        for _ in 0..2 {
+            let mut connection = server.listener(side).accept();
+            connection.expect_rac();
+            let init = Init::new(side);
+            connection.send(format!("\u{feff}{}\r\n", init.line()));
+            connection.expect(&init.answer_line().expect("not a refusal"));
+        }
     }
 }
 
 #[test]
 fn a_byte_order_mark_may_come_in_pieces_before_anything_else() {
     for cuts in [&[1][..], &[1, 2, 3], &[3]] {
-        let (_adapter, server) = backstage(&[]);
-        let mut link = server.metadata.accept();
-        link.send_cut("\u{feff}", &[1, 2]);
-        link.expect_rac();
+        let (_adapter, server) = start_adapter(&[]);
+        let mut connection = server.metadata.accept();
+        connection.send_cut("\u{feff}", &[1, 2]);
+        connection.expect_rac();
         let init = Init::new(Side::Metadata);
-        link.send_cut(format!("{}\n", init.line()), cuts);
-        link.expect(&init.answer_line().expect("not a refusal"));
+        connection.send_cut(format!("{}\n", init.line()), cuts);
+        connection.expect(&init.answer_line().expect("not a refusal"));
     }
 }
 
 #[test]
 fn blank_lines_are_skipped() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.metadata.accept();
-    link.expect_rac();
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Metadata);
-    link.send(format!(
+    connection.send(format!(
         "\r\n\n\r\n{}\r\n\r\n\n\n2000c|NSC|S|S1\n\r\n",
         init.line()
     ));
-    link.expect(&init.answer_line().expect("not a refusal"));
-    link.expect("2000c|NSC|V");
-    exchange(&mut link, &[("3000c|NSC|S|S1", "3000c|NSC|V")]);
+    connection.expect(&init.answer_line().expect("not a refusal"));
+    connection.expect("2000c|NSC|V");
+    exchange(&mut connection, &[("3000c|NSC|S|S1", "3000c|NSC|V")]);
 }
 
 #[test]
 fn a_blank_line_right_after_the_byte_order_mark() {
-    let (_adapter, server) = backstage(&[]);
-    let mut link = server.data.accept();
-    link.expect_rac();
+    let (_adapter, server) = start_adapter(&[]);
+    let mut connection = server.data.accept();
+    connection.expect_rac();
     let init = Init::new(Side::Data);
-    link.send(format!("\u{feff}\r\n{}\r\n", init.line()));
-    link.expect(&init.answer_line().expect("not a refusal"));
-}
-
-#[test]
-fn a_line_of_megabytes_is_a_line() {
-    let mut stage = Stage::in_room();
-    let text = "0123456789abcde ".repeat(3 << 16); // 3 MiB
-    stage.metadata.say(SESSION, &text).expect("V");
-    assert_eq!(stage.data.chat().message, text);
-    stage.metadata.say(SESSION, "and a short one").expect("V");
-    assert_eq!(stage.data.chat().message, "and a short one");
+    connection.send(format!("\u{feff}\r\n{}\r\n", init.line()));
+    connection.expect(&init.answer_line().expect("not a refusal"));
 }
 
 #[test]
 fn request_ids_are_copied_and_never_read() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     for id in [
         "0",
         "1",
@@ -225,23 +217,26 @@ fn request_ids_are_copied_and_never_read() {
         "99999999999999999999999",
     ] {
         exchange(
-            &mut stage.metadata.link,
+            &mut setup.metadata.connection,
             &[(&format!("{id}|NSC|S|S1"), &format!("{id}|NSC|V"))],
         );
     }
     let long = "x".repeat(10_000);
     exchange(
-        &mut stage.metadata.link,
+        &mut setup.metadata.connection,
         &[(&format!("{long}|NSC|S|S1"), &format!("{long}|NSC|V"))],
     );
 }
 
 #[test]
 fn the_same_id_twice_is_answered_twice() {
-    let mut stage = Stage::new();
+    let mut setup = Setup::new();
     let session = Session::new(SESSION, IP, AGENT);
-    stage.metadata.open(&session);
-    stage.metadata.link.send("5c|NSC|S|S1\r\n5c|NSC|S|S1\r\n");
-    stage.metadata.link.expect("5c|NSC|V");
-    stage.metadata.link.expect("5c|NSC|V");
+    setup.metadata.open(&session);
+    setup
+        .metadata
+        .connection
+        .send("5c|NSC|S|S1\r\n5c|NSC|S|S1\r\n");
+    setup.metadata.connection.expect("5c|NSC|V");
+    setup.metadata.connection.expect("5c|NSC|V");
 }

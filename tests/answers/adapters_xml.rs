@@ -5,7 +5,7 @@ use std::fs;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use crate::stage::command;
+use crate::setup::command;
 
 fn text() -> String {
     fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/adapters.xml"))

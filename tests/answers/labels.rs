@@ -1,20 +1,20 @@
 //! What everybody sees of the sender of a message: address and user agent, or what stands for them.
 
-use crate::stage::{AGENT, IP, SESSION, Stage};
+use crate::setup::{AGENT, IP, SESSION, Setup};
 use crate::standin::Session;
 
 /// What everybody sees of the sender of a message.
 #[track_caller]
 fn labels(session: &Session) -> (String, String) {
-    let mut stage = Stage::new();
-    stage.data.subscribe("chat_room");
-    stage.metadata.open(session);
+    let mut setup = Setup::new();
+    setup.data.subscribe("chat_room");
+    setup.metadata.open(session);
     let id =
-        stage
+        setup
             .metadata
             .send_message(session.user.as_deref(), &session.id, Some("CHAT|who am I?"));
-    stage.metadata.expect_void(&id);
-    let chat = stage.data.chat();
+    setup.metadata.expect_void(&id);
+    let chat = setup.data.chat();
     (chat.ip, chat.nick)
 }
 
@@ -97,12 +97,12 @@ fn a_user_agent_wins_over_the_user() {
 
 #[test]
 fn a_session_introduced_again_is_what_it_was_called_last() {
-    let mut stage = Stage::in_room();
-    stage
+    let mut setup = Setup::in_room();
+    setup
         .metadata
         .open(&Session::new(SESSION, "2001:db8::1", "another browser"));
-    stage.metadata.say(SESSION, "hi").expect("V");
-    let chat = stage.data.chat();
+    setup.metadata.say(SESSION, "hi").expect("V");
+    let chat = setup.data.chat();
     assert_eq!(chat.ip, "2001:db8::1");
     assert_eq!(chat.nick, "another browser");
 }
