@@ -30,6 +30,7 @@ fn hello_world_greets_while_the_item_is_subscribed() {
             time.parse::<u64>().expect("milliseconds");
         }
         proxy.unsubscribe("greetings");
+        proxy.take_updates(); // one more may have come before that
     }
     let id = proxy.send("SUB", "greeting");
     match proxy.next_event() {

@@ -9,6 +9,7 @@ use chat_adapter::provider::{
 };
 use chat_adapter::server::Disconnect;
 use chat_adapter::server::local::LocalProxy;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 /// Notes every call with all it was given.
@@ -440,6 +441,32 @@ fn what_is_staged_for_the_messages_of_a_read_leaves_before_their_replies() {
     let events = ["one", "two %7C"].map(|text| event::update("a", "2", text));
     assert_eq!(left.take(), events);
     assert_eq!(proxy.lines(), ["2|NUM|V", "3|NUM|V"]);
+}
+
+/// Does not get through `requests_served` once a session was closed.
+#[derive(Default)]
+struct Stuck {
+    closed: bool,
+}
+
+impl MetadataProvider for Stuck {
+    fn notify_session_close(&mut self, _session_id: &str) -> Result<(), MetadataError> {
+        self.closed = true;
+        Ok(())
+    }
+
+    fn requests_served(&mut self) {
+        assert!(!self.closed, "this far and no further");
+    }
+}
+
+#[test]
+fn no_reply_leaves_before_requests_served_returns() {
+    let mut proxy = proxy::metadata("1.9.1", Stuck::default());
+    assert_eq!(proxy.ask("2|GIS|S|u|S|a|S|S1"), ["2|GIS|S|a"]);
+    let serve = || proxy.say(&["3|GIS|S|u|S|a|S|S1", "4|NSC|S|S1"]);
+    catch_unwind(AssertUnwindSafe(serve)).expect_err("it is stuck");
+    assert_eq!(proxy.lines(), [""; 0]);
 }
 
 /// One adapter with two sides: a message goes to everybody.
