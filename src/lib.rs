@@ -30,24 +30,22 @@
 //!
 //! #[derive(Default)]
 //! struct Greetings {
-//!     listener: Option<ItemEventListener>,
+//!     listener: ItemEventListener,
 //! }
 //!
 //! impl DataProvider for Greetings {
 //!     fn set_listener(&mut self, listener: ItemEventListener) {
-//!         self.listener = Some(listener);
+//!         self.listener = listener;
 //!     }
 //!
 //!     fn subscribe(&mut self, item: &str) -> Result<(), DataError> {
 //!         if item != "greetings" {
 //!             return Err(DataError::Subscription("No such item".into()));
 //!         }
-//!         if let Some(listener) = &self.listener {
-//!             // Whoever does not get it now does so with the next event.
-//!             let _ = listener.update(item, false, |event| {
-//!                 event.field("message", "Hello").field("timestamp", 1_732_348_800_000_i64);
-//!             });
-//!         }
+//!         // Whoever does not get it now does so with the next event.
+//!         let _ = self.listener.update(item, false, |event| {
+//!             event.field("message", "Hello").field("timestamp", 1_732_348_800_000_i64);
+//!         });
 //!         Ok(())
 //!     }
 //!

@@ -3,13 +3,14 @@
 use super::ITEM;
 use super::room::Room;
 use crate::provider::{Connection, DataError, DataProvider, ItemEventListener, Parameters};
+use std::fmt::Arguments;
 use std::sync::Arc;
 
 /// Lets a Proxy Data Adapter subscribe to the room, and to nothing else.
 #[derive(Debug)]
 pub struct ChatData {
     room: Arc<Room>,
-    listener: Option<ItemEventListener>,
+    listener: ItemEventListener,
     connection: Option<Connection>,
 }
 
@@ -18,17 +19,21 @@ impl ChatData {
     pub fn new(room: Arc<Room>) -> ChatData {
         ChatData {
             room,
-            listener: None,
+            listener: ItemEventListener::default(),
             connection: None,
+        }
+    }
+
+    fn log(&self, what: Arguments<'_>) {
+        if let Some(connection) = &self.connection {
+            connection.info(what);
         }
     }
 
     /// Closes the room, if it is open; `why` is for the log.
     fn leave(&self, why: &str) {
-        if let (Some(listener), Some(connection)) = (&self.listener, &self.connection)
-            && self.room.leave(listener)
-        {
-            connection.info(format_args!("{ITEM} unsubscribed{why}"));
+        if self.room.leave(&self.listener) {
+            self.log(format_args!("{ITEM} unsubscribed{why}"));
         }
     }
 }
@@ -44,17 +49,15 @@ impl DataProvider for ChatData {
     }
 
     fn set_listener(&mut self, listener: ItemEventListener) {
-        self.listener = Some(listener);
+        self.listener = listener;
     }
 
     fn subscribe(&mut self, item: &str) -> Result<(), DataError> {
         if item != ITEM {
             return Err(DataError::Subscription("No such item".into()));
         }
-        if let (Some(listener), Some(connection)) = (&self.listener, &self.connection) {
-            self.room.enter(listener);
-            connection.info(format_args!("{ITEM} subscribed"));
-        }
+        self.room.enter(&self.listener);
+        self.log(format_args!("{ITEM} subscribed"));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::ari::reply::put_decimal;
 use crate::ari::text::{Encoding, Text, is_plain};
+use std::borrow::Cow;
 
 /// Data connections always use this one (section 2).
 const ENCODING: Encoding = Encoding::Smart;
@@ -86,12 +87,11 @@ fn put_field(name: &str, value: impl Value, out: &mut Vec<u8>) {
     value.put(out);
 }
 
-/// What the value of a field can be: `&str`, `&String`, [`Text`], an integer, or an `Option` of one
-/// of these, whose `None` is null.
+/// What the value of a field can be: `&str`, `String`, `Cow<str>`, [`Text`], an integer, or an
+/// `Option` of one of these, whose `None` is null.
 ///
 /// On the wire everything is text, and how a number with a fraction is written is for the adapter to
-/// say: `&format!("{price:.2}")`. Of an `Option<Cow<str>>`, such as a parameter's value, take
-/// `as_deref()`.
+/// say: `format!("{price:.2}")`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of a field",
     label = "not written as it stands",
@@ -113,18 +113,18 @@ mod sealed {
     }
 }
 
-impl sealed::Sealed for &str {
-    #[inline]
-    fn put(self, out: &mut Vec<u8>) {
-        ENCODING.put(Some(self), out);
-    }
+macro_rules! texts {
+    ($($text:ty)*) => {$(
+        impl sealed::Sealed for $text {
+            #[inline]
+            fn put(self, out: &mut Vec<u8>) {
+                ENCODING.put(Some(&self), out);
+            }
+        }
+    )*};
 }
 
-impl sealed::Sealed for &String {
-    fn put(self, out: &mut Vec<u8>) {
-        ENCODING.put(Some(self), out);
-    }
-}
+texts!(&str &String String Cow<'_, str>);
 
 impl sealed::Sealed for Text<'_> {
     #[inline]

@@ -363,6 +363,14 @@ impl Subscription {
     }
 }
 
+/// A listener without a provider, which answers [`Unsent::Disconnected`]: to have something until
+/// [`set_listener`](super::DataProvider::set_listener).
+impl Default for ItemEventListener {
+    fn default() -> ItemEventListener {
+        ItemEventListener::new(system_time)
+    }
+}
+
 /// Listeners are equal if they belong to the same provider.
 impl PartialEq for ItemEventListener {
     fn eq(&self, other: &ItemEventListener) -> bool {

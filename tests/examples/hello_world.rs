@@ -8,20 +8,20 @@ use std::time::{Duration, SystemTime};
 
 #[derive(Default)]
 pub(crate) struct Greetings {
-    listener: Option<ItemEventListener>,
+    listener: ItemEventListener,
     wanted: Option<Sender<()>>, // the thread that greets ends when this is dropped
 }
 
 impl DataProvider for Greetings {
     fn set_listener(&mut self, listener: ItemEventListener) {
-        self.listener = Some(listener);
+        self.listener = listener;
     }
 
     fn subscribe(&mut self, item: &str) -> Result<(), DataError> {
-        let Some(listener) = self.listener.clone().filter(|_| item == "greetings") else {
+        if item != "greetings" {
             return Err(DataError::Subscription("No such item".into()));
-        };
-        let (wanted, end) = channel();
+        }
+        let (listener, (wanted, end)) = (self.listener.clone(), channel());
         self.wanted = Some(wanted);
         std::thread::spawn(move || greet(&listener, &end));
         Ok(())

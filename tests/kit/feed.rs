@@ -59,7 +59,7 @@ impl Handle {
     /// Sends an update with a long text.
     pub(crate) fn long_update(&self, item: &str, length: usize) -> Result<(), Unsent> {
         self.listener().update(item, false, |event| {
-            event.field("n", &"x".repeat(length));
+            event.field("n", "x".repeat(length));
         })
     }
 }

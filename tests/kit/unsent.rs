@@ -97,7 +97,7 @@ fn a_refusal_within_subscribe_does_not_take_the_end_of_the_snapshot_along() {
     let (feed, handle) = Feed::new();
     let mut proxy = proxy::data(feed.on_subscribe(|listener, item| {
         let sent = listener.update(item, false, |event| {
-            event.field("n", &"x".repeat(LIMIT));
+            event.field("n", "x".repeat(LIMIT));
         });
         assert_eq!(sent, Err(Unsent::TooLong));
         Ok(())
