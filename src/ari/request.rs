@@ -5,7 +5,7 @@
 
 use super::Side;
 use super::parameters::Parameters;
-use super::text::{self, Text, TextError};
+use super::text::{Text, TextError, plain_length};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -148,25 +148,24 @@ impl<'a> Args<'a> {
     #[inline]
     fn token(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest?;
-        let Some(at) = find_bar(rest) else {
-            self.rest = None;
-            return Some(rest);
-        };
-        self.rest = Some(&rest[at + 1..]);
-        Some(&rest[..at])
+        let mut end = plain_length(rest);
+        if rest.get(end).is_some_and(|&byte| byte != b'|') {
+            end = memchr::memchr(b'|', rest).unwrap_or(rest.len());
+        }
+        self.rest = rest.get(end + 1..);
+        Some(&rest[..end])
     }
 
     /// The value of the next pair, which must be an `S`.
     #[inline]
-    fn string(&mut self, argument: &'static str) -> Result<&'a [u8], Malformed> {
-        match self.rest {
-            // The type is nearly always what it must be.
-            Some([b'S', b'|', value @ ..]) => {
-                self.rest = Some(value);
-                Ok(self.token().unwrap_or_default())
-            }
-            _ => Err(self.not_a_string(argument)),
-        }
+    fn text(&mut self, argument: &'static str) -> Result<Text<'a>, Malformed> {
+        // The type is nearly always what it must be.
+        let Some([b'S', b'|', value @ ..]) = self.rest else {
+            return Err(self.not_a_string(argument));
+        };
+        let (text, rest) = Text::split(value).map_err(|e| Malformed::text(argument, e))?;
+        self.rest = rest;
+        Ok(text)
     }
 
     #[cold]
@@ -179,12 +178,14 @@ impl<'a> Args<'a> {
     }
 
     /// The same, decoded.
+    #[inline]
     pub(super) fn decoded(&mut self, argument: &'static str) -> Result<Value<'a>, Malformed> {
+        // As most users are.
         if let Some([b'S', b'|', b'#', b'|', rest @ ..]) = self.rest {
             self.rest = Some(rest);
             return Ok(None);
         }
-        text::decode(self.string(argument)?).map_err(|e| Malformed::text(argument, e))
+        Ok(self.text(argument)?.decode())
     }
 
     /// The same, where null means no more than the empty string.
@@ -225,32 +226,6 @@ const REST: &str = "a further argument";
 /// A decoded string; `None` is null.
 pub type Value<'a> = Option<Cow<'a, str>>;
 
-/// Where the next bar stands.
-///
-/// Tokens are short, but for a message. Eight bytes at a time are faster there than a call into
-/// a vector search, which is left with what is long.
-#[inline]
-fn find_bar(bytes: &[u8]) -> Option<usize> {
-    const LOW: u64 = u64::MAX / 255; // 0x0101…
-    const HIGH: u64 = LOW << 7;
-    const BARS: u64 = LOW * b'|' as u64;
-    let mut at = 0;
-    while let Some(&word) = bytes[at..].first_chunk::<8>() {
-        // A byte that is a bar becomes zero; the lowest zero is what the subtraction finds.
-        let word = u64::from_le_bytes(word) ^ BARS;
-        let bars = word.wrapping_sub(LOW) & !word & HIGH;
-        if bars != 0 {
-            return Some(at + bars.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-        if at == 32 {
-            return memchr::memchr(b'|', &bytes[at..]).map(|found| at + found);
-        }
-    }
-    let tail = bytes[at..].iter().position(|&byte| byte == b'|')?;
-    Some(at + tail)
-}
-
 /// Why the arguments of a request cannot be understood; `Display` is the text to answer with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
@@ -275,6 +250,7 @@ impl Fault {
 }
 
 impl Malformed {
+    #[cold]
     fn new(argument: &'static str, fault: Fault) -> Malformed {
         Malformed { argument, fault }
     }
@@ -370,10 +346,7 @@ impl<'a> Request<'a> {
             Method::Num => Request::NotifyUserMessage {
                 user: args.decoded(USER)?,
                 session: args.name(SESSION)?,
-                message: {
-                    let token = args.string("the message")?;
-                    Text::new(token).map_err(|e| Malformed::text("the message", e))?
-                },
+                message: args.text("the message")?,
             },
             Method::Nus | Method::Nua => {
                 return Ok(Request::NotifyUser {
@@ -582,30 +555,6 @@ mod tests {
             panic!()
         };
         assert_eq!(items.count(), 0);
-    }
-
-    #[test]
-    fn the_next_bar_is_found_as_a_naive_search_finds_it() {
-        // Neighbours of the bar in value, and bytes that carry into it.
-        let alphabet = [b'|', b'{', b'}', 0x7c ^ 0x80, 0, 1, 0xff, b'a'];
-        let mut state = 1_u64;
-        for length in 0..200 {
-            let bytes: Vec<u8> = (0..length)
-                .map(|_| {
-                    state = state
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(1);
-                    let pick = (state >> 40) as usize;
-                    if pick.is_multiple_of(37) {
-                        b'|'
-                    } else {
-                        alphabet[1 + pick % 7]
-                    }
-                })
-                .collect();
-            let naive = bytes.iter().position(|&byte| byte == b'|');
-            assert_eq!(find_bar(&bytes), naive, "{bytes:?}");
-        }
     }
 
     #[test]

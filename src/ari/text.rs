@@ -41,11 +41,7 @@ impl std::error::Error for TextError {}
 /// # Errors
 /// [`TextError`], when an escape is bad or the bytes are not UTF-8.
 pub fn decode(token: &[u8]) -> Result<Option<Cow<'_, str>>, TextError> {
-    match token {
-        b"#" => Ok(None),
-        b"$" => Ok(Some(Cow::Borrowed(""))),
-        token => unescape(token).map(Some),
-    }
+    Text::new(token).map(Text::decode)
 }
 
 /// A string of a request, kept as it came and known to decode.
@@ -67,19 +63,64 @@ impl<'a> Text<'a> {
     /// # Errors
     /// [`TextError`], when it does not decode.
     pub fn new(token: &'a [u8]) -> Result<Text<'a>, TextError> {
+        match Text::split(token) {
+            Ok((text, None)) => Ok(text),
+            _ => Text::checked(token),
+        }
+    }
+
+    /// The same for the token that `line` begins with; gives also what stands behind its bar.
+    ///
+    /// One pass finds the end and checks what it passes over.
+    #[inline]
+    pub(super) fn split(line: &'a [u8]) -> Result<(Text<'a>, Option<&'a [u8]>), TextError> {
+        let (mut at, mut plain_from) = (0, 0);
+        loop {
+            at += plain_length(&line[at..]);
+            match line.get(at) {
+                Some(b'%') if unescape_byte(line, at).is_ok_and(|byte| byte.is_ascii()) => at += 3,
+                Some(b'+') => at += 1,
+                None | Some(b'|') => break,
+                Some(_) => {
+                    let end = memchr::memchr(b'|', &line[at..]).map_or(line.len(), |bar| at + bar);
+                    return Ok((Text::checked(&line[..end])?, line.get(end + 1..)));
+                }
+            }
+            plain_from = at;
+        }
+        let text = Text {
+            token: &line[..at],
+            plain_from,
+            is_rest: false,
+        };
+        Ok((text, line.get(at + 1..)))
+    }
+
+    /// Takes a token that is not merely ASCII, without memory of its own in the common cases.
+    #[inline(never)]
+    fn checked(token: &'a [u8]) -> Result<Text<'a>, TextError> {
+        // Where all escapes are ASCII, they do not matter to what is UTF-8.
+        let is_ascii = |at| unescape_byte(token, at).is_ok_and(|byte| byte.is_ascii());
+        let has_simple_escapes = memchr::memchr_iter(b'%', token).all(is_ascii);
+        if !has_simple_escapes || std::str::from_utf8(token).is_err() {
+            unescape(token)?;
+        }
         Ok(Text {
             token,
-            plain_from: check(token)?,
+            plain_from: token.len(),
             is_rest: false,
         })
     }
 
     /// The string, or `None` for null. Borrows where nothing is escaped.
     #[must_use]
+    #[inline]
     pub fn decode(self) -> Option<Cow<'a, str>> {
-        match self.is_rest {
-            true => unescape(self.token).ok(),
-            false => decode(self.token).ok().flatten(),
+        match self.token {
+            b"#" if !self.is_rest => None,
+            b"$" if !self.is_rest => Some(Cow::Borrowed("")),
+            token if self.plain_from == 0 => std::str::from_utf8(token).ok().map(Cow::Borrowed),
+            token => unescape(token).ok(),
         }
     }
 
@@ -140,38 +181,13 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Checks that a token decodes, without memory of its own in the common cases. Says from where on it
-/// is ASCII that means itself.
-#[inline]
-fn check(token: &[u8]) -> Result<usize, TextError> {
-    let mut start = 0;
-    while let Some(offset) = memchr::memchr(b'%', &token[start..]) {
-        let at = start + offset;
-        if !unescape_byte(token, at)?.is_ascii() || !token[start..at].is_ascii() {
-            // Characters that are escaped byte by byte, or something that is bad.
-            return unescape(token).map(|_| token.len());
-        }
-        start = at + 3;
-    }
-    let rest = &token[start..];
-    match is_plain(rest) {
-        true => Ok(start),
-        false if std::str::from_utf8(rest).is_ok() => Ok(token.len()),
-        false => unescape(token).map(|_| token.len()),
-    }
-}
-
 /// Decodes `%XX` and `+`, but not the marks for null and empty.
 ///
 /// # Errors
 /// [`TextError`], as [`decode`].
 fn unescape(token: &[u8]) -> Result<Cow<'_, str>, TextError> {
     let utf8 = |e: std::str::Utf8Error| TextError::Utf8(e.valid_up_to());
-    let first = match is_plain(token) {
-        true => None,
-        false => memchr::memchr2(b'%', b'+', token),
-    };
-    let Some(first) = first else {
+    let Some(first) = memchr::memchr2(b'%', b'+', token) else {
         return std::str::from_utf8(token).map(Cow::Borrowed).map_err(utf8);
     };
     let mut out = Vec::with_capacity(token.len());
@@ -244,42 +260,42 @@ fn put_escape(byte: u8, out: &mut Vec<u8>) {
 }
 
 /// Whether bytes are ASCII that means itself in either encoding.
-///
-/// A short text is one number. If it is a constant, the compiler knows the answer.
-#[inline(always)]
+#[inline]
 pub(crate) fn is_plain(text: &[u8]) -> bool {
-    const EACH: u128 = u128::MAX / 255; // 0x0101…
-    const HIGH: u128 = EACH << 7;
-    if text.len() > BLOCK {
-        return is_long_plain(text);
+    plain_length(text) == text.len()
+}
+
+/// How many bytes at the start are ASCII that means itself in either encoding.
+#[inline]
+pub(super) fn plain_length(text: &[u8]) -> usize {
+    let first = |special: u128| special.trailing_zeros() as usize / 8;
+    let Some(last) = text.last_chunk() else {
+        let mut block = [b' '; BLOCK];
+        block[..text.len()].copy_from_slice(text);
+        return first(special_bytes(&block)).min(text.len());
+    };
+    for (n, block) in text.as_chunks().0.iter().enumerate() {
+        let special = special_bytes(block);
+        if special != 0 {
+            return n * BLOCK + first(special);
+        }
     }
-    let mut block = [b' '; BLOCK];
-    block[..text.len()].copy_from_slice(text);
-    let block = u128::from_le_bytes(block);
-    let below = |bytes: u128, limit: u8| bytes.wrapping_sub(EACH * u128::from(limit)) & !bytes;
-    let equal = |byte: u8| below(block ^ (EACH * u128::from(byte)), 1);
-    let special = block | below(block, 0x20) | equal(b'%') | equal(b'+') | equal(b'|');
-    special & HIGH == 0
+    // It overlaps the one before it, all of which is plain.
+    text.len() - BLOCK + first(special_bytes(last))
 }
 
 /// The length of the blocks in which text is looked at, in bytes.
 const BLOCK: usize = 16;
 
-/// The same for more than a block, without an early end, which the compiler turns into vector
-/// instructions. The last block may overlap the one before it.
-fn is_long_plain(text: &[u8]) -> bool {
-    let mut special = [0; BLOCK];
-    for block in text.as_chunks::<BLOCK>().0.iter().chain(text.last_chunk()) {
-        for at in 0..BLOCK {
-            // As a signed number, whatever is not ASCII is below the control characters, one of which
-            // is CR: one comparison for them all.
-            let byte = block[at];
-            let is_special =
-                ((byte as i8) < 0x20) | (byte == b'%') | (byte == b'+') | (byte == b'|');
-            special[at] |= u8::from(is_special);
-        }
-    }
-    special == [0; BLOCK]
+/// Which bytes of a block are not plain; zero if all are, and the lowest byte is the first. All are
+/// treated alike, so that the compiler does it in vectors.
+#[inline]
+fn special_bytes(block: &[u8; BLOCK]) -> u128 {
+    u128::from_le_bytes(block.map(|byte| {
+        // As a signed number, whatever is not ASCII is below the control characters, one of which
+        // is CR: one comparison for them all.
+        u8::from(((byte as i8) < 0x20) | (byte == b'%') | (byte == b'+') | (byte == b'|'))
+    }))
 }
 
 /// Whether a token that decodes is what the smart encoder would write for its value; not for those
@@ -459,11 +475,11 @@ mod tests {
     fn one_special_byte_anywhere_is_noticed() {
         for length in 0..80 {
             let plain = "x".repeat(length);
-            assert!(is_plain(plain.as_bytes()));
+            assert_eq!(plain_length(plain.as_bytes()), length);
             for at in 0..length {
                 for special in ["|", "%", "+", "\r", "\t", "\0", "\u{e9}", "\u{80}"] {
                     let text = format!("{}{special}{}", &plain[..at], &plain[at + 1..]);
-                    assert!(!is_plain(text.as_bytes()), "{text:?}");
+                    assert_eq!(plain_length(text.as_bytes()), at, "{text:?}");
                     let is_as_it_is = !matches!(special, "|" | "%" | "+" | "\r");
                     assert_eq!(is_canonical(text.as_bytes()), is_as_it_is, "{text:?}");
                 }
