@@ -1,7 +1,7 @@
 //! What the program puts together: the chat, and the two connections that serve it.
 
 use crate::chat::{ChatData, ChatMetadata, Room};
-use crate::credentials::{CredentialsError, Sources};
+use crate::credentials::{self, Sources};
 use crate::server::{self, DataProviderServer, MetadataProviderServer, Servers, tls};
 use std::fmt;
 use std::io;
@@ -75,11 +75,11 @@ impl From<server::StartError> for StartError {
     }
 }
 
-impl From<CredentialsError> for StartError {
-    fn from(error: CredentialsError) -> Self {
+impl From<credentials::Error> for StartError {
+    fn from(error: credentials::Error) -> Self {
         match error {
-            CredentialsError::Usage(what) => StartError::Usage(what),
-            CredentialsError::File(what) => StartError::Other(what),
+            credentials::Error::Usage(what) => StartError::Usage(what),
+            credentials::Error::File(what) => StartError::Other(what),
         }
     }
 }
@@ -133,15 +133,14 @@ impl Adapter {
     /// Looks for the credentials again; connections to come use what is found.
     ///
     /// # Errors
-    /// [`CredentialsError`]; what was known before is used on then.
-    pub fn reload(&self) -> Result<(), CredentialsError> {
+    /// [`credentials::Error`]; what was known before is used on then.
+    pub fn reload(&self) -> Result<(), credentials::Error> {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         read_credentials(&self.servers, &self.sources, &mut warned)
     }
 
     /// Requests the end and waits for it: what was answered is written out first. Says whether
     /// that was done within `timeout`.
-    #[must_use]
     pub fn stop(&self, timeout: Duration) -> bool {
         self.servers.stop(timeout)
     }
@@ -152,13 +151,11 @@ impl Adapter {
     }
 
     /// Whether no thread has missed its heartbeat.
-    #[must_use]
     pub fn is_alive(&self) -> bool {
         self.metadata.is_alive() && self.data.is_alive()
     }
 
     /// How things are, in one line.
-    #[must_use]
     pub fn state(&self) -> String {
         let Adapter {
             metadata,
@@ -182,10 +179,10 @@ fn read_credentials(
     servers: &Servers,
     sources: &Sources,
     warned: &mut Vec<String>,
-) -> Result<(), CredentialsError> {
+) -> Result<(), credentials::Error> {
     let found = sources.find(|name| std::env::var_os(name))?;
     if servers.current_credentials().is_some() && found.credentials.is_none() {
-        return Err(CredentialsError::File(
+        return Err(credentials::Error::File(
             "there were credentials, and now there are none".into(),
         ));
     }

@@ -1,21 +1,22 @@
-//! The command line: one table of options, from which parsing and help come.
+//! The command line: one table of options, from which parsing, help, man page and completions come.
+//! It knows what a value may look like, and does not look whether a file or a host is there.
 
-use std::ffi::OsString;
-use std::fmt::{self, Write};
-use std::net::Ipv6Addr;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use crate::Config;
+use crate::ari::escape::Escaped;
 use crate::server::{Secret, tls};
+use crate::{Config, StartError};
 use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
+use std::ffi::OsString;
+use std::fmt::{Display, Write};
+use std::net::Ipv6Addr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 /// One option of the command line.
 #[derive(Debug)]
 pub struct Opt {
-    /// Which one it is.
-    pub name: OptName,
     /// Its long name. `_` and `-` mean the same in it.
     pub long: &'static str,
     /// Its one-letter name, if it has one.
@@ -23,159 +24,146 @@ pub struct Opt {
     /// What its value is called; empty when it takes none.
     pub value: &'static str,
     /// What it does, in one line or more of 50 characters at the most.
-    pub help: &'static [&'static str],
-}
-
-/// The options by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the table of options says it")]
-pub enum OptName {
-    Host,
-    MetadataPort,
-    DataPort,
-    User,
-    Password,
-    PasswordFile,
-    Tls,
-    TlsCa,
-    TlsName,
-    TlsCert,
-    TlsKey,
-    Keepalive,
-    Log,
-    Help,
-    Version,
-}
-
-const fn opt(
-    name: OptName,
-    long: &'static str,
-    value: &'static str,
-    help: &'static [&'static str],
-) -> Opt {
-    Opt {
-        name,
-        long,
-        short: None,
-        value,
-        help,
-    }
+    pub help: &'static str,
+    /// Reads its value and keeps it.
+    set: fn(&mut Draft, Value) -> Result<(), StartError>,
 }
 
 /// All options, in the order of the help.
 pub const OPTIONS: &[Opt] = &[
     opt(
-        OptName::Host,
         "host",
         "HOST",
-        &[
-            "name or address of the Lightstreamer Server",
-            "[default: localhost]",
-        ],
+        "name or address of the Lightstreamer Server\n[default: localhost]",
+        |to, value| set(&mut to.config.host, value.host()),
     ),
     opt(
-        OptName::MetadataPort,
         "metadata_rrport",
         "PORT",
-        &[
-            "request_reply_port of the Proxy Metadata Adapter",
-            "[default: 8003]",
-        ],
+        "request_reply_port of the Proxy Metadata Adapter\n[default: 8003]",
+        |to, value| set(&mut to.config.metadata_port, value.port()),
     ),
     opt(
-        OptName::DataPort,
         "data_rrport",
         "PORT",
-        &[
-            "request_reply_port of the Proxy Data Adapter",
-            "[default: 8001]",
-        ],
+        "request_reply_port of the Proxy Data Adapter\n[default: 8001]",
+        |to, value| set(&mut to.config.data_port, value.port()),
     ),
     opt(
-        OptName::User,
         "user",
         "USER",
-        &["user name that the Proxies ask for"],
+        "user name that the Proxies ask for",
+        |to, value| set(&mut to.config.credentials.user, value.text()),
     ),
     opt(
-        OptName::Password,
         "password",
         "PASSWORD",
-        &[
-            "password that the Proxies ask for; every user of",
-            "this host can read it here",
-        ],
+        "password that the Proxies ask for; every user of\nthis host can read it here",
+        |to, value| {
+            set(
+                &mut to.config.credentials.password,
+                value.text().map(Secret::new),
+            )
+        },
     ),
     opt(
-        OptName::PasswordFile,
         "password-file",
         "FILE",
-        &["file that holds the password"],
+        "file that holds the password",
+        |to, value| set(&mut to.config.credentials.password_file, value.file()),
     ),
-    opt(OptName::Tls, "tls", "", &["connect by TLS"]),
+    opt("tls", "", "connect by TLS", |to, _| {
+        set(&mut to.is_tls, Ok(true))
+    }),
     opt(
-        OptName::TlsCa,
         "tls-ca",
         "FILE",
-        &[
-            "trust the certificates in this file and no others;",
-            "one that is the server's own is taken as it is;",
-            "may be repeated [default: the platform's store]",
-        ],
+        "trust the certificates in this file and no others;\n\
+         one that is the server's own is taken as it is;\n\
+         may be repeated [default: the platform's store]",
+        |to, value| value.file().map(|file| to.tls.ca.push(file)),
     ),
     opt(
-        OptName::TlsName,
         "tls-name",
         "NAME",
-        &[
-            "name that the server's certificate must carry",
-            "[default: that of --host]",
-        ],
+        "name that the server's certificate must carry\n[default: that of --host]",
+        |to, value| set(&mut to.tls.name, value.text()),
     ),
     opt(
-        OptName::TlsCert,
         "tls-cert",
         "FILE",
-        &["client certificate, with its chain, in PEM"],
+        "client certificate, with its chain, in PEM",
+        |to, value| set(&mut to.cert, value.file()),
     ),
     opt(
-        OptName::TlsKey,
         "tls-key",
         "FILE",
-        &["its private key, in PEM, without passphrase"],
+        "its private key, in PEM, without passphrase",
+        |to, value| set(&mut to.key, value.file()),
     ),
     opt(
-        OptName::Keepalive,
         "keepalive",
         "MILLIS",
-        &[
-            "longest silence before a keepalive; 0: only what",
-            "the Proxy asks for [default: 10000]",
-        ],
+        "longest silence before a keepalive; 0: only what\nthe Proxy asks for [default: 10000]",
+        |to, value| set(&mut to.config.keepalive, value.millis()),
     ),
     opt(
-        OptName::Log,
         "log",
         "LEVEL",
-        &[
-            "error, warn, info, debug or trace; without it the",
-            "variable RUST_LOG counts [default: info]",
-        ],
+        "error, warn, info, debug or trace; without it the\n\
+         variable RUST_LOG counts [default: info]",
+        |to, value| set(&mut to.config.log, value.level()),
     ),
     Opt {
         short: Some('h'),
-        ..opt(OptName::Help, "help", "", &["print this help and exit"])
+        ..opt("help", "", "print this help and exit", |to, _| {
+            set(&mut to.print, Ok(help()))
+        })
     },
     Opt {
         short: Some('V'),
-        ..opt(
-            OptName::Version,
-            "version",
-            "",
-            &["print the version and exit"],
-        )
+        ..opt("version", "", "print the version and exit", |to, _| {
+            set(&mut to.print, Ok(VERSION.to_owned()))
+        })
     },
 ];
+
+const VERSION: &str = concat!("chat-adapter ", env!("CARGO_PKG_VERSION"), "\n");
+
+const fn opt(
+    long: &'static str,
+    value: &'static str,
+    help: &'static str,
+    set: fn(&mut Draft, Value) -> Result<(), StartError>,
+) -> Opt {
+    Opt {
+        long,
+        short: None,
+        value,
+        help,
+        set,
+    }
+}
+
+/// Keeps a value in its place, or hands on the error.
+fn set<T>(place: &mut T, value: Result<impl Into<T>, StartError>) -> Result<(), StartError> {
+    *place = value?.into();
+    Ok(())
+}
+
+impl Opt {
+    fn is_called(&self, arg: &Arg<'_>) -> bool {
+        match arg {
+            Arg::Long(long) => long.replace('_', "-") == self.long.replace('_', "-"),
+            Arg::Short(short) => self.short == Some(*short),
+            Arg::Value(_) => false,
+        }
+    }
+
+    fn error(&self, what: impl Display) -> StartError {
+        StartError::Usage(format!("--{} {what}", self.long))
+    }
+}
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -186,26 +174,13 @@ pub enum Command {
     Print(String),
 }
 
-/// What is wrong with the command line: one line that names it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct UsageError(String);
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UsageError {}
-
-impl From<lexopt::Error> for UsageError {
+impl From<lexopt::Error> for StartError {
     fn from(error: lexopt::Error) -> Self {
-        UsageError(crate::ari::escape::Escaped(error.to_string().as_bytes()).to_string())
+        StartError::Usage(Escaped(error.to_string().as_bytes()).to_string())
     }
 }
 
 /// The text of `--help`.
-#[must_use]
 pub fn help() -> String {
     let mut text = String::from(
         "The Remote Adapter of Lightstreamer's Basic Chat Demo.\n\n\
@@ -214,7 +189,7 @@ pub fn help() -> String {
     for option in OPTIONS {
         let short = option.short.map_or("   ".into(), |c| format!("-{c},"));
         let left = format!("{short} --{} {}", option.long, option.value);
-        for (n, line) in option.help.iter().enumerate() {
+        for (n, line) in option.help.lines().enumerate() {
             let left = if n == 0 { left.trim_end() } else { "" };
             let _ = writeln!(text, "  {left:<27}{line}"); // a String takes everything
         }
@@ -233,194 +208,184 @@ pub fn help() -> String {
 /// Reads the command line, the program's name left out.
 ///
 /// # Errors
-/// [`UsageError`] for the first thing that is wrong.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+/// [`StartError::Usage`] for the first thing that is wrong.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, StartError> {
     let mut parser = Parser::from_args(args);
-    let mut config = Config::default();
-    let mut tls = tls::Settings::default();
-    let (mut tls_wanted, mut tls_option) = (false, None);
-    let (mut cert, mut key) = (None, None);
+    let mut draft = Draft::default();
     while let Some(arg) = parser.next()? {
-        let mut is_short = false;
-        let option = match arg {
-            Arg::Long(long) => {
-                let canonical = long.replace('-', "_");
-                OPTIONS
-                    .iter()
-                    .find(|o| o.long.replace('-', "_") == canonical)
-            }
-            Arg::Short(short) => {
-                is_short = true;
-                OPTIONS.iter().find(|o| o.short == Some(short))
-            }
-            Arg::Value(_) => None,
-        };
-        let Some(option) = option else {
+        let Some(option) = OPTIONS.iter().find(|option| option.is_called(&arg)) else {
             // It may be the rest of a password with a space in it.
-            if matches!(arg, Arg::Value(_)) && config.credentials.password.is_some() {
+            if matches!(arg, Arg::Value(_)) && draft.config.credentials.password.is_some() {
                 let what = "unexpected argument after --password, not shown here; a value with \
                             spaces in it needs quotes";
-                return Err(UsageError(what.into()));
+                return Err(StartError::Usage(what.into()));
             }
             return Err(arg.unexpected().into());
         };
-        if option.value.is_empty() {
-            no_value(option, is_short, &mut parser)?;
-        }
+        let short = match arg {
+            Arg::Short(short) => Some(short),
+            _ => None,
+        };
         if option.long.starts_with("tls-") {
-            tls_option.get_or_insert(option.long);
+            draft.tls_option.get_or_insert(option);
         }
-        match option.name {
-            OptName::Host => config.host = host(option, &mut parser)?,
-            OptName::MetadataPort => config.metadata_port = port(option, &mut parser)?,
-            OptName::DataPort => config.data_port = port(option, &mut parser)?,
-            OptName::User => config.credentials.user = Some(text(option, &mut parser)?),
-            OptName::Password => {
-                let password = Secret::new(text(option, &mut parser)?);
-                config.credentials.password = Some(password);
-            }
-            OptName::PasswordFile => {
-                config.credentials.password_file = Some(file(option, &mut parser)?);
-            }
-            OptName::Tls => tls_wanted = true,
-            OptName::TlsCa => tls.ca.push(file(option, &mut parser)?),
-            OptName::TlsName => tls.name = Some(text(option, &mut parser)?),
-            OptName::TlsCert => cert = Some(file(option, &mut parser)?),
-            OptName::TlsKey => key = Some(file(option, &mut parser)?),
-            OptName::Keepalive => config.keepalive = Some(millis(option, &mut parser)?),
-            OptName::Log => config.log = Some(level(option, &mut parser)?),
-            OptName::Help => return Ok(Command::Print(help())),
-            OptName::Version => {
-                let version = concat!("chat-adapter ", env!("CARGO_PKG_VERSION"), "\n");
-                return Ok(Command::Print(version.into()));
-            }
+        let value = match option.value {
+            "" => no_value(option, short, &mut parser)?,
+            name => parser
+                .value()
+                .map_err(|_| option.error(format_args!("needs a value: {name}")))?,
+        };
+        (option.set)(&mut draft, Value { option, value })?;
+        if let Some(text) = draft.print {
+            return Ok(Command::Print(text));
         }
     }
-    tls.identity = match (cert, key) {
-        (Some(cert), Some(key)) => Some((cert, key)),
-        (None, None) => None,
-        (Some(_), None) => return Err(UsageError("--tls-cert needs a --tls-key".into())),
-        (None, Some(_)) => return Err(UsageError("--tls-key needs a --tls-cert".into())),
-    };
-    config.tls = match (tls_wanted, tls_option) {
-        (true, _) => Some(tls),
-        (false, None) => None,
-        (false, Some(option)) => return Err(UsageError(format!("--{option} needs --tls"))),
-    };
-    if config.metadata_port == config.data_port {
-        let port = config.metadata_port;
-        let what = format!("--metadata_rrport and --data_rrport are both {port}, and must differ");
-        return Err(UsageError(what));
-    }
-    Ok(Command::Run(Box::new(config)))
+    Ok(Command::Run(Box::new(draft.config()?)))
 }
 
 /// Makes sure that nothing is attached to an option that takes nothing.
-fn no_value(option: &Opt, is_short: bool, parser: &mut Parser) -> Result<(), UsageError> {
+fn no_value(
+    option: &Opt,
+    short: Option<char>,
+    parser: &mut Parser,
+) -> Result<OsString, StartError> {
     let Some(value) = parser.optional_value() else {
-        return Ok(());
+        return Ok(OsString::new());
     };
     let value = value.to_string_lossy();
-    let shown = crate::ari::escape::Escaped(value.as_bytes());
-    Err(UsageError(match option.short.filter(|_| is_short) {
-        Some(short) => format!("invalid option '-{short}{shown}': long names take two dashes"),
-        None => format!("--{} takes no value: {shown}", option.long),
-    }))
-}
-
-/// A value that must not be empty.
-fn text(option: &Opt, parser: &mut Parser) -> Result<String, UsageError> {
-    let wrong = |what: &str| Err(UsageError(format!("--{} {what}", option.long)));
-    match parser.value() {
-        Err(_) => wrong(&format!("needs a value: {}", option.value)),
-        Ok(value) => match value.string() {
-            Err(_) => wrong("has a value that is not UTF-8"),
-            Ok(value) if value.is_empty() => wrong("has an empty value"),
-            Ok(value) => Ok(value),
-        },
-    }
-}
-
-/// A host, whose address may stand in brackets as it does in a URL.
-fn host(option: &Opt, parser: &mut Parser) -> Result<String, UsageError> {
-    let value = text(option, parser)?;
-    let bare = value
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    if let Some(bare) = bare {
-        return match bare.parse::<Ipv6Addr>() {
-            Ok(_) => Ok(bare.to_owned()),
-            Err(_) => Err(invalid(option, &value, "an IPv6 address in brackets")),
-        };
-    }
-    let is_name = value
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
-    match (is_name && !value.starts_with('-')) || is_ipv6(&value) {
-        true => Ok(value),
-        false => Err(invalid(option, &value, "a host's name or address alone")),
-    }
-}
-
-/// An address of the link, such as `fe80::1%eth0`, has the name of an interface behind it.
-fn is_ipv6(value: &str) -> bool {
-    let (address, interface) = value.split_once('%').unwrap_or((value, "any"));
-    let is_interface = |c: char| !c.is_control() && !c.is_whitespace() && c != '/';
-    address.parse::<Ipv6Addr>().is_ok()
-        && !interface.is_empty()
-        && interface.chars().all(is_interface)
-}
-
-/// The name of a file, which may be any bytes.
-fn file(option: &Opt, parser: &mut Parser) -> Result<PathBuf, UsageError> {
-    match parser.value() {
-        Ok(value) if !value.is_empty() => Ok(value.into()),
-        _ => Err(UsageError(format!(
-            "--{} needs a value: {}",
-            option.long, option.value
-        ))),
-    }
-}
-
-fn invalid(option: &Opt, value: &str, want: &str) -> UsageError {
-    let shown = crate::ari::escape::Escaped(value.as_bytes());
-    UsageError(format!("--{} {shown}: not {want}", option.long))
-}
-
-fn port(option: &Opt, parser: &mut Parser) -> Result<u16, UsageError> {
-    let value = text(option, parser)?;
-    match value.parse() {
-        Ok(port) if port > 0 && !value.starts_with('+') => Ok(port),
-        _ => Err(invalid(option, &value, "a port from 1 to 65535")),
-    }
-}
-
-/// The longest keepalive interval that makes sense: a day.
-const LONGEST_KEEPALIVE: u64 = 24 * 60 * 60 * 1000;
-
-fn millis(option: &Opt, parser: &mut Parser) -> Result<Duration, UsageError> {
-    let value = text(option, parser)?;
-    match value.parse() {
-        Ok(millis) if millis <= LONGEST_KEEPALIVE && !value.starts_with('+') => {
-            Ok(Duration::from_millis(millis))
-        }
-        _ => {
-            let want = format!("a number of milliseconds from 0 to {LONGEST_KEEPALIVE}");
-            Err(invalid(option, &value, &want))
-        }
-    }
-}
-
-fn level(option: &Opt, parser: &mut Parser) -> Result<LevelFilter, UsageError> {
-    let value = text(option, parser)?;
-    match value.parse() {
-        Ok(level) if level != LevelFilter::Off => Ok(level),
-        _ => Err(invalid(
-            option,
-            &value,
-            "one of error, warn, info, debug, trace",
+    let value = Escaped(value.as_bytes());
+    Err(match short {
+        Some(short) => StartError::Usage(format!(
+            "invalid option '-{short}{value}': long names take two dashes"
         )),
+        None => option.error(format_args!("takes no value: {value}")),
+    })
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Draft {
+    config: Config,
+    tls: tls::Settings,
+    is_tls: bool,
+    /// The first option that needs `--tls`.
+    tls_option: Option<&'static Opt>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    /// What to print instead of running.
+    print: Option<String>,
+}
+
+impl Draft {
+    fn config(mut self) -> Result<Config, StartError> {
+        let wrong = |what: &str| Err(StartError::Usage(what.into()));
+        self.tls.identity = match (self.cert, self.key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => return wrong("--tls-cert needs a --tls-key"),
+            (None, Some(_)) => return wrong("--tls-key needs a --tls-cert"),
+        };
+        if self.is_tls {
+            self.config.tls = Some(self.tls);
+        } else if let Some(option) = self.tls_option {
+            return Err(option.error("needs --tls"));
+        }
+        let port = self.config.metadata_port;
+        if port == self.config.data_port {
+            return wrong(&format!(
+                "--metadata_rrport and --data_rrport are both {port}, and must differ"
+            ));
+        }
+        Ok(self.config)
     }
+}
+
+/// The value of an option as it was typed, and the ways to read it.
+struct Value {
+    option: &'static Opt,
+    value: OsString,
+}
+
+impl Value {
+    /// Any text but none.
+    fn text(self) -> Result<String, StartError> {
+        match self.value.string() {
+            Err(_) => Err(self.option.error("has a value that is not UTF-8")),
+            Ok(text) if text.is_empty() => Err(self.option.error("has an empty value")),
+            Ok(text) => Ok(text),
+        }
+    }
+
+    /// The name of a file, which may be any bytes.
+    fn file(self) -> Result<PathBuf, StartError> {
+        match self.value.is_empty() {
+            false => Ok(self.value.into()),
+            true => Err(self.option.error("needs a value: FILE")),
+        }
+    }
+
+    /// A text that `read` makes something of; if not, it says what is wanted.
+    fn read<T>(self, read: impl Fn(&str) -> Result<T, &'static str>) -> Result<T, StartError> {
+        let option = self.option;
+        let text = self.text()?;
+        let escaped = Escaped(text.as_bytes());
+        read(&text).map_err(|want| option.error(format_args!("{escaped}: not {want}")))
+    }
+
+    fn number<T: FromStr + PartialOrd>(
+        self,
+        range: RangeInclusive<T>,
+        want: &'static str,
+    ) -> Result<T, StartError> {
+        self.read(|text| match text.parse() {
+            Ok(number) if range.contains(&number) && !text.starts_with('+') => Ok(number),
+            _ => Err(want),
+        })
+    }
+
+    fn port(self) -> Result<u16, StartError> {
+        self.number(1..=65535, "a port from 1 to 65535")
+    }
+
+    /// A day at the most: no longer interval makes sense for a keepalive.
+    fn millis(self) -> Result<Duration, StartError> {
+        let want = "a number of milliseconds from 0 to 86400000";
+        self.number(0..=86_400_000, want).map(Duration::from_millis)
+    }
+
+    fn level(self) -> Result<LevelFilter, StartError> {
+        self.read(|text| match text.parse() {
+            Ok(level) if level != LevelFilter::Off => Ok(level),
+            _ => Err("one of error, warn, info, debug, trace"),
+        })
+    }
+
+    /// A host, whose address may stand in brackets as it does in a URL.
+    fn host(self) -> Result<String, StartError> {
+        self.read(|text| {
+            let bare = text
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'));
+            match bare {
+                Some(bare) if bare.parse::<Ipv6Addr>().is_ok() => Ok(bare.to_owned()),
+                Some(_) => Err("an IPv6 address in brackets"),
+                None if is_name(text) || is_ipv6(text) => Ok(text.to_owned()),
+                None => Err("a host's name or address alone"),
+            }
+        })
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    text.bytes().all(is_part) && !text.starts_with('-')
+}
+
+/// A link-local address, such as `fe80::1%eth0`, has the name of an interface behind it.
+fn is_ipv6(text: &str) -> bool {
+    let (address, interface) = text.split_once('%').unwrap_or((text, "any"));
+    let is_part = |c: char| !c.is_control() && !c.is_whitespace() && c != '/';
+    address.parse::<Ipv6Addr>().is_ok() && !interface.is_empty() && interface.chars().all(is_part)
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! Where user and password come from: the command line, a file, the environment, the service
-//! manager's credentials; in this order, each of the two by itself.
+//! manager's credentials; in this order, each of the two by itself. It does not know what a Proxy
+//! does with them.
 
 use crate::server::{Credentials, Secret};
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// The most that is read of a file, in bytes.
+const LARGEST: u64 = 1 << 20;
 
 /// What the command line says of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,64 +24,58 @@ pub struct Sources {
     pub password_file: Option<PathBuf>,
 }
 
-/// What was found.
+/// The outcome of [`Sources::find`].
 #[derive(Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Lookup {
     /// Both of them, or neither.
     pub credentials: Option<Credentials>,
-    /// What an operator should know about the way they were given.
+    /// What an operator should know about the way they were given, each in one line.
     pub warnings: Vec<String>,
 }
 
 /// Why they cannot be had; one line that names the thing.
 #[derive(Debug, PartialEq, Eq)]
-pub enum CredentialsError {
-    /// One of the two is missing.
+pub enum Error {
+    /// One of the two is missing, or a variable is not text.
     Usage(String),
-    /// A file is no good.
+    /// A file cannot be read, or does not hold what it should.
     File(String),
 }
 
-impl fmt::Display for CredentialsError {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (CredentialsError::Usage(what) | CredentialsError::File(what)) = self;
+        let (Error::Usage(what) | Error::File(what)) = self;
         f.write_str(what)
     }
 }
 
-impl std::error::Error for CredentialsError {}
+impl std::error::Error for Error {}
 
 impl Sources {
-    /// Looks everywhere. `env` is the environment.
+    /// Asks each source in turn, until one has an answer. `env` reads a variable.
     ///
     /// # Errors
-    /// [`CredentialsError`].
-    pub fn find(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Found, CredentialsError> {
+    /// [`Error`].
+    pub fn find(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Lookup, Error> {
         let mut warnings = Vec::new();
-        let variable = |name: &str| match env(name).filter(|value| !value.is_empty()) {
-            None => Ok(None),
-            Some(value) => value.into_string().map(Some).map_err(|_| {
-                CredentialsError::Usage(format!("the variable {name} holds what is not UTF-8"))
-            }),
+        let variable = |name: &str| {
+            let value = env(name).filter(|value| !value.is_empty());
+            let text = value.map(OsString::into_string).transpose();
+            text.map_err(|_| Error::Usage(format!("the variable {name} holds what is not UTF-8")))
         };
-        let directory = env("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty());
-        let service = |name: &str| match &directory {
-            Some(directory) => {
-                let file = Path::new(directory).join(name);
-                match file.try_exists() {
-                    Ok(false) => Ok(None),
-                    _ => read(&file).map(Some),
-                }
-            }
-            None => Ok(None),
+        let service_file = |name: &str| {
+            let directory = env("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty())?;
+            let file = Path::new(&directory).join(name);
+            file.try_exists().unwrap_or(true).then_some(file)
         };
 
-        let user = match &self.user {
-            Some(user) => Some(user.clone()),
-            None => match variable("CHAT_ADAPTER_USER")? {
-                Some(user) => Some(user),
-                None => service("chat-adapter.user")?.map(|read| read.text),
-            },
+        let user = if let Some(user) = &self.user {
+            Some(user.clone())
+        } else if let Some(user) = variable("CHAT_ADAPTER_USER")? {
+            Some(user)
+        } else {
+            let file = service_file("chat-adapter.user");
+            file.map(|file| read(&file)).transpose()?
         };
         let password = if let Some(password) = &self.password {
             warnings.push(
@@ -88,83 +86,68 @@ impl Sources {
             );
             Some(password.clone())
         } else if let Some(file) = &self.password_file {
-            Some(secret(read(file)?, &mut warnings))
+            Some(read_password(file, &mut warnings)?)
         } else if let Some(password) = variable("CHAT_ADAPTER_PASSWORD")? {
             Some(Secret::new(password))
         } else {
-            service("chat-adapter.password")?.map(|read| secret(read, &mut warnings))
+            let file = service_file("chat-adapter.password");
+            let password = file.map(|file| read_password(&file, &mut warnings));
+            password.transpose()?
         };
 
+        let usage = |what: &str| Err(Error::Usage(what.into()));
         let credentials = match (user, password) {
             (Some(user), Some(password)) => Some(Credentials { user, password }),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(CredentialsError::Usage(
+                return usage(
                     "there is a user but no password: give --password-file or --password, \
-                     CHAT_ADAPTER_PASSWORD or the credential chat-adapter.password"
-                        .into(),
-                ));
+                     CHAT_ADAPTER_PASSWORD or the credential chat-adapter.password",
+                );
             }
             (None, Some(_)) => {
-                return Err(CredentialsError::Usage(
+                return usage(
                     "there is a password but no user: give --user, CHAT_ADAPTER_USER or the \
-                     credential chat-adapter.user"
-                        .into(),
-                ));
+                     credential chat-adapter.user",
+                );
             }
         };
-        Ok(Found {
+        Ok(Lookup {
             credentials,
             warnings,
         })
     }
 }
 
-struct Read {
-    text: String,
-    /// The file, if everybody may read it.
-    open_to_all: Option<PathBuf>,
-}
-
-fn secret(read: Read, warnings: &mut Vec<String>) -> Secret {
-    if let Some(file) = read.open_to_all {
+/// A file's text, with a warning if everybody can read it.
+fn read_password(file: &Path, warnings: &mut Vec<String>) -> Result<Secret, Error> {
+    let text = read(file)?;
+    if fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
         let file = file.display();
         warnings.push(format!(
             "{file} holds the password and can be read by everybody; its mode should be 0600 or 0400"
         ));
     }
-    Secret::new(read.text)
+    Ok(Secret::new(text))
 }
 
-/// The most that is read of a file, in bytes.
-const LARGEST: u64 = 1 << 20;
-
 /// A file's text without one line end at its end.
-fn read(file: &Path) -> Result<Read, CredentialsError> {
-    let problem = |what: String| CredentialsError::File(format!("{} {what}", file.display()));
-    let unreadable = |error: io::Error| problem(format!("cannot be read: {error}"));
-    let mut opened = File::open(file).map_err(unreadable)?;
-    let mode = opened.metadata().map_err(unreadable)?.mode();
+fn read(file: &Path) -> Result<String, Error> {
+    let error = |what: &str| Error::File(format!("{} {what}", file.display()));
     let mut bytes = Vec::new();
-    let mut limited = (&mut opened).take(LARGEST);
-    limited.read_to_end(&mut bytes).map_err(unreadable)?;
+    File::open(file)
+        .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
+        .map_err(|cause| error(&format!("cannot be read: {cause}")))?;
     if bytes.len() as u64 == LARGEST {
-        return Err(problem("is too large for what it should hold".into()));
+        return Err(error("is too large for what it should hold"));
     }
-    let mut text = String::from_utf8(bytes).map_err(|_| problem("is not UTF-8".into()))?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
+    let text = String::from_utf8(bytes).map_err(|_| error("is not UTF-8"))?;
+    let line = text.strip_suffix("\r\n").or(text.strip_suffix('\n'));
+    let line = line.unwrap_or(&text);
+    match line.is_empty() {
+        true => Err(error("is empty")),
+        false => Ok(line.to_owned()),
     }
-    if text.is_empty() {
-        return Err(problem("is empty".into()));
-    }
-    Ok(Read {
-        text,
-        open_to_all: (mode & 0o004 != 0).then(|| file.to_owned()),
-    })
 }
 
 #[cfg(test)]
@@ -198,7 +181,7 @@ mod tests {
         }
     }
 
-    fn pair(found: &Found) -> Option<(&str, &str)> {
+    fn pair(found: &Lookup) -> Option<(&str, &str)> {
         let credentials = found.credentials.as_ref()?;
         Some((&credentials.user, credentials.password.reveal()))
     }
@@ -252,7 +235,7 @@ mod tests {
                 password: None,
                 password_file: Some(file.clone()),
             };
-            let Err(CredentialsError::File(text)) = sources.find(|_| None) else {
+            let Err(Error::File(text)) = sources.find(|_| None) else {
                 panic!("{}", file.display())
             };
             assert!(text.starts_with(&*file.to_string_lossy()), "{text}");
@@ -285,7 +268,7 @@ mod tests {
             ("CHAT_ADAPTER_USER", "no password"),
             ("CHAT_ADAPTER_PASSWORD", "no user"),
         ] {
-            let Err(CredentialsError::Usage(text)) = sources.find(only(name)) else {
+            let Err(Error::Usage(text)) = sources.find(only(name)) else {
                 panic!("{name}")
             };
             assert!(text.contains(missing), "{text}");

@@ -14,6 +14,11 @@
 //! calls the provider, and connects again when a connection is lost. You need one side only if the
 //! other one is somebody else's, or the server's own.
 //!
+//! On the server, each side is a Proxy Adapter in the `adapters.xml` of an Adapter Set
+//! (`ROBUST_PROXY_FOR_REMOTE_ADAPTER`), whose parameter `request_reply_port` is the port to connect
+//! to. The repository has an `adapters.xml` with both, explained line by line. What a connection is
+//! doing goes to the crate [`log`], so that a program sees it with a logger such as `env_logger`.
+//!
 //! # A complete adapter
 //!
 //! It greets, once for everybody who comes to listen:
@@ -109,6 +114,20 @@
 //!
 //! What only the program needs stands behind the feature `program`, which is on by default. With
 //! `default-features = false` there are [`provider`], [`server`] and [`ari`].
+//!
+// The pages that are missing then.
+#![cfg_attr(
+    not(feature = "program"),
+    doc = "
+[`adapter`]: crate#the-map
+[`chat`]: crate#the-map
+[`cli`]: crate#the-map
+[`credentials`]: crate#the-map
+[`logging`]: crate#the-map
+[`service`]: crate#the-map
+[`signals`]: crate#the-map
+"
+)]
 
 #[cfg(feature = "program")]
 pub mod adapter;

@@ -59,7 +59,6 @@ impl LogWriter {
     }
 
     /// What waits for the lines of this writer.
-    #[must_use]
     pub fn flusher(&self) -> LogFlush {
         LogFlush(self.queue.clone())
     }

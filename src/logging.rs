@@ -1,6 +1,6 @@
-//! The log: one event a line, in the form that its reader wants, and the last word of a panic.
+//! What is logged, and in which form: for the journal, a terminal or a file; and a panic's line.
 //!
-//! The lines leave by a thread of their own, so that nobody waits for whoever reads them.
+//! How the lines are written is up to `log_writer`; what they say is up to those who log.
 
 use crate::ari::escape::Escaped;
 use crate::log_writer::{LogFlush, LogWriter};
@@ -36,11 +36,11 @@ static FLUSH: OnceLock<LogFlush> = OnceLock::new();
 pub fn start(level: Option<LevelFilter>) {
     let mut builder = Builder::new();
     builder.filter_level(level.unwrap_or(LevelFilter::Info));
-    let variable = std::env::var_os(VARIABLE).unwrap_or_default();
-    let variable = variable.to_string_lossy();
-    let counts = level.is_none() && !variable.is_empty();
-    if counts && is_filter(&variable) {
-        builder.parse_filters(&variable);
+    let variable = std::env::var_os(VARIABLE).filter(|_| level.is_none());
+    let filter = variable.unwrap_or_default();
+    let filter = filter.to_string_lossy();
+    if is_filter(&filter) {
+        builder.parse_filters(&filter);
     }
     let is_journal = is_journal();
     builder.write_style(match is_terminal() && !is_journal {
@@ -68,9 +68,9 @@ pub fn start(level: Option<LevelFilter>) {
     }
     builder.init();
     panic::set_hook(Box::new(abort));
-    if counts && !is_filter(&variable) {
-        let variable = Escaped(variable.as_bytes());
-        log::warn!("{VARIABLE} is {variable}, which is no level: logging at info");
+    if !is_filter(&filter) {
+        let filter = Escaped(filter.as_bytes());
+        log::warn!("{VARIABLE} is {filter}, which is no level: logging at info");
     }
 }
 
@@ -81,7 +81,7 @@ pub fn flush() {
     }
 }
 
-/// Logs a panic and ends the process, within 200 ms whatever its threads wait for.
+/// Logs a panic and ends the process, after 200 ms at the latest.
 fn abort(panic: &PanicHookInfo<'_>) {
     static IS_LOGGED: AtomicBool = AtomicBool::new(false);
     if IS_LOGGED.swap(true, Ordering::SeqCst) {
@@ -89,17 +89,15 @@ fn abort(panic: &PanicHookInfo<'_>) {
         thread::sleep(LAST_LINES);
         process::abort();
     }
-    let text = panic.to_string().replacen('\n', " ", 1);
-    let name = thread::current()
-        .name()
-        .unwrap_or("without a name")
-        .to_owned();
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("without a name");
+    let place_and_message = panic.to_string().replacen('\n', " ", 1);
+    let text = format!("thread {name} {place_and_message}");
     let (done, is_done) = crossbeam_channel::bounded::<()>(0);
-    // On another thread, since this one may hold the lock of the logger.
     // On another thread, since this one may hold the logger's lock. An error on either line: the
     // thread could not be had, or is done, or the time is over.
     let _ = thread::Builder::new().spawn(move || {
-        log::error!("thread {name} {}", Escaped(text.as_bytes()));
+        log::error!("{}", Escaped(text.as_bytes()));
         flush();
         drop(done);
     });
@@ -107,8 +105,8 @@ fn abort(panic: &PanicHookInfo<'_>) {
     process::abort();
 }
 
-/// Levels, of everything or of some module. What else there might be would be taken for the name
-/// of a module that is not there, and nothing would be logged at all.
+/// Whether these are levels, of everything or of some module. Any other word would be taken for the
+/// name of a module, and nothing would be logged at all.
 fn is_filter(text: &str) -> bool {
     let parts = text.split(',').filter(|part| !part.is_empty());
     let mut levels = parts.map(|part| match part.split_once('=') {

@@ -1,4 +1,4 @@
-//! `chat-adapter`: arguments → run → exit code.
+//! `chat-adapter`: arguments → run → exit code. What a run consists of is the library's.
 
 use chat_adapter::cli::{self, Command};
 use chat_adapter::service::ServiceNotifier;
@@ -8,44 +8,36 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Print(text)) => match io::stdout().write_all(text.as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        Ok(Command::Run(config)) => {
-            let outcome = run(&config);
-            if let Err(StartError::Other(what)) = &outcome {
-                log::error!("cannot start: {what}");
-            }
-            logging::flush();
-            match outcome {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(StartError::Usage(what)) => usage(&what),
-                Err(StartError::Other(_)) => ExitCode::FAILURE,
-            }
+    let outcome = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Print(text)) => {
+            let printed = io::stdout().write_all(text.as_bytes());
+            return ExitCode::from(u8::from(printed.is_err()));
         }
-        Err(error) => usage(&error.to_string()),
+        Ok(Command::Run(config)) => run(*config),
+        Err(error) => Err(error),
+    };
+    if let Err(StartError::Other(what)) = &outcome {
+        log::error!("cannot start: {what}");
+    }
+    logging::flush();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(StartError::Other(_)) => ExitCode::FAILURE,
+        Err(StartError::Usage(what)) => {
+            let text = format!("chat-adapter: {what}\nTry 'chat-adapter --help'.\n");
+            // Nobody may be there to read it, which is no reason to panic.
+            let _ = io::stderr().write_all(text.as_bytes());
+            ExitCode::from(2)
+        }
     }
 }
 
-fn usage(what: &str) -> ExitCode {
-    // Nobody may be there to read it, which is no reason to panic.
-    let _ = writeln!(
-        io::stderr(),
-        "chat-adapter: {what}\nTry 'chat-adapter --help'."
-    );
-    ExitCode::from(2)
-}
-
-fn run(config: &Config) -> Result<(), StartError> {
+fn run(mut config: Config) -> Result<(), StartError> {
     logging::start(config.log);
     let mut service = ServiceNotifier::from_env();
     let mut signals = Signals::new()?;
-    let adapter = Adapter::start(&Config {
-        heartbeat: service.heartbeat(),
-        ..config.clone()
-    })?;
+    config.heartbeat = service.heartbeat();
+    let adapter = Adapter::start(&config)?;
     service.ready();
     loop {
         service.update(&adapter);

@@ -20,7 +20,6 @@ pub struct ServiceNotifier {
 
 impl ServiceNotifier {
     /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
-    #[must_use]
     pub fn from_env() -> ServiceNotifier {
         let is_managed = std::env::var_os("NOTIFY_SOCKET").is_some();
         ServiceNotifier {
@@ -31,13 +30,11 @@ impl ServiceNotifier {
     }
 
     /// How often each thread must show that it is alive; `None`: there is no watchdog.
-    #[must_use]
     pub fn heartbeat(&self) -> Option<Duration> {
         self.watchdog.map(|watchdog| watchdog / 4)
     }
 
     /// How often to call [`update`](Self::update); `None`: never.
-    #[must_use]
     pub fn interval(&self) -> Option<Duration> {
         let ping = self.watchdog.map_or(STATUS_EVERY, |watchdog| watchdog / 3);
         self.is_managed.then(|| ping.min(STATUS_EVERY))

@@ -44,21 +44,23 @@ impl Clock {
     }
 
     fn local_time(&self, second: u64) -> String {
-        let instant = i64::try_from(second).map(Timestamp::from_second);
-        let Ok(Ok(instant)) = instant else {
+        let Ok(Ok(instant)) = i64::try_from(second).map(Timestamp::from_second) else {
             return "00:00:00".into(); // a clock some thousand years ahead
         };
-        let local = self.zone.to_datetime(instant);
-        let (hour, minute, second) = (local.hour(), local.minute(), local.second());
-        format!("{hour:02}:{minute:02}:{second:02}")
+        let time = self.zone.to_datetime(instant).time();
+        format!(
+            "{:02}:{:02}:{:02}",
+            time.hour(),
+            time.minute(),
+            time.second()
+        )
     }
 }
 
 /// Milliseconds since the epoch by the system's clock; 0 when it stands before that.
 pub(super) fn system_time() -> u64 {
-    SystemTime::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |since| since.as_millis() as u64) // 580 million years fit
+    let since = SystemTime::UNIX_EPOCH.elapsed();
+    since.map_or(0, |since| since.as_millis() as u64) // 580 million years fit
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ pub struct ChatData {
 
 impl ChatData {
     /// Nobody is subscribed yet.
-    #[must_use]
     pub fn new(room: Arc<Room>) -> ChatData {
         ChatData {
             room,

@@ -7,8 +7,8 @@ use super::sessions::Sessions;
 use crate::provider::{
     Connection, MetadataError, MetadataProvider, Mode, Names, Parameters, Text, Unsent,
 };
+use std::mem::take;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// How many messages the server keeps for those who come later.
 const HISTORY: i32 = 30;
@@ -28,19 +28,13 @@ pub struct ChatMetadata {
     instance: Option<String>,
     clock: Clock,
     now: fn() -> u64,
-    batch: Batch,
-}
-
-/// The messages of one read.
-#[derive(Debug, Default)]
-struct Batch {
+    /// Messages of the present read.
     relayed: u64,
     refused: u64,
 }
 
 impl ChatMetadata {
     /// No sessions yet. Messages carry the local time of `zone`.
-    #[must_use]
     pub fn new(room: Arc<Room>, zone: jiff::tz::TimeZone) -> ChatMetadata {
         ChatMetadata {
             room,
@@ -48,19 +42,14 @@ impl ChatMetadata {
             instance: None,
             clock: Clock::new(zone),
             now: clock::system_time,
-            batch: Batch::default(),
+            relayed: 0,
+            refused: 0,
         }
     }
 
     /// The same with another clock, which gives milliseconds since the epoch.
-    #[must_use]
     pub fn with_clock(self, now: fn() -> u64) -> ChatMetadata {
         ChatMetadata { now, ..self }
-    }
-
-    fn count_sessions(&self) {
-        let count = self.sessions.len();
-        self.room.sessions.store(count, Ordering::Relaxed);
     }
 
     /// Puts a message into the room; gives the reason when it must be refused.
@@ -73,12 +62,12 @@ impl ChatMetadata {
         if text.is_empty() {
             return Err("The message is empty");
         }
-        let sender = self.sessions.get(session_id).ok_or(SESSION_LOST)?;
-        if self.batch.relayed == 0 {
+        let (ip, nick) = self.sessions.get(session_id).ok_or(SESSION_LOST)?;
+        if self.relayed == 0 {
             self.clock.set((self.now)());
         }
         let published = self.room.publish(|event| {
-            event.field("IP", sender.ip).fields(sender.nick);
+            event.field("IP", ip).fields(nick);
             event.field("message", text).fields(self.clock.fields());
         });
         published.map_err(|unsent| match unsent {
@@ -90,13 +79,18 @@ impl ChatMetadata {
 }
 
 /// What is neither missing nor empty.
-fn present<S: AsRef<str>>(value: &Option<S>) -> Option<&str> {
-    let value = value.as_ref().map(AsRef::as_ref);
+fn present(value: Option<&str>) -> Option<&str> {
     value.filter(|value| !value.is_empty())
 }
 
-fn empty_list(what: &str) -> String {
-    format!("The {what} is empty: it must list one name or more")
+/// A list must not be empty.
+fn check_list(what: &str, names: &Names<'_>) -> Result<(), String> {
+    match names.is_empty() {
+        true => Err(format!(
+            "The {what} is empty: it must list one name or more"
+        )),
+        false => Ok(()),
+    }
 }
 
 impl MetadataProvider for ChatMetadata {
@@ -113,7 +107,7 @@ impl MetadataProvider for ChatMetadata {
             ));
         } else if count > 0 {
             self.sessions = Sessions::default();
-            self.count_sessions();
+            self.room.set_sessions(0);
             connection.warn(format_args!(
                 "not the server of before: {count} sessions dropped"
             ));
@@ -130,16 +124,17 @@ impl MetadataProvider for ChatMetadata {
     ) -> Result<(), MetadataError> {
         let ip = client_context.get("REMOTE_IP");
         let agent = client_context.get("USER_AGENT");
-        let nick = present(&agent).or(present(&user)).unwrap_or("unknown");
-        let ip = present(&ip).unwrap_or("unknown");
-        self.sessions.open(session_id, ip, nick);
-        self.count_sessions();
+        let nick = present(agent.as_deref()).or(present(user));
+        let ip = present(ip.as_deref()).unwrap_or("unknown");
+        self.sessions
+            .open(session_id, ip, nick.unwrap_or("unknown"));
+        self.room.set_sessions(self.sessions.len());
         Ok(())
     }
 
     fn notify_session_close(&mut self, session_id: &str) -> Result<(), MetadataError> {
         self.sessions.close(session_id);
-        self.count_sessions();
+        self.room.set_sessions(self.sessions.len());
         Ok(())
     }
 
@@ -150,10 +145,7 @@ impl MetadataProvider for ChatMetadata {
         group: &str,
         items: &mut Names<'_>,
     ) -> Result<(), MetadataError> {
-        match items.split(group).is_empty() {
-            true => Err(MetadataError::Items(empty_list("group"))),
-            false => Ok(()),
-        }
+        check_list("group", items.split(group)).map_err(MetadataError::Items)
     }
 
     fn get_schema(
@@ -164,10 +156,7 @@ impl MetadataProvider for ChatMetadata {
         schema: &str,
         fields: &mut Names<'_>,
     ) -> Result<(), MetadataError> {
-        match fields.split(schema).is_empty() {
-            true => Err(MetadataError::Schema(empty_list("schema"))),
-            false => Ok(()),
-        }
+        check_list("schema", fields.split(schema)).map_err(MetadataError::Schema)
     }
 
     fn mode_may_be_allowed(&mut self, item: &str, mode: Mode) -> bool {
@@ -190,18 +179,14 @@ impl MetadataProvider for ChatMetadata {
     ) -> Result<(), MetadataError> {
         let relayed = self.relay(session_id, message);
         match relayed {
-            Ok(()) => self.batch.relayed += 1,
-            Err(_) => self.batch.refused += 1,
+            Ok(()) => self.relayed += 1,
+            Err(_) => self.refused += 1,
         }
         relayed.map_err(|why| MetadataError::Notification(why.into()))
     }
 
     fn requests_served(&mut self) {
-        let Batch { relayed, refused } = std::mem::take(&mut self.batch);
-        if relayed > 0 {
-            self.room.flush();
-            self.room.relayed.fetch_add(relayed, Ordering::Relaxed);
-        }
-        self.room.refused.fetch_add(refused, Ordering::Relaxed);
+        let (relayed, refused) = (take(&mut self.relayed), take(&mut self.refused));
+        self.room.flush(relayed, refused);
     }
 }

@@ -11,9 +11,9 @@ pub struct Room {
     /// The data connections on which the room is subscribed to. Held while a message is handed
     /// over, so that all of them see the same order; never across anything that waits.
     listeners: Mutex<Vec<ItemEventListener>>,
-    pub(super) relayed: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) sessions: AtomicUsize,
+    relayed: AtomicU64,
+    refused: AtomicU64,
+    sessions: AtomicUsize,
 }
 
 impl Room {
@@ -46,9 +46,18 @@ impl Room {
         result
     }
 
-    /// Sends what is staged.
-    pub(super) fn flush(&self) {
-        self.lock().iter().for_each(ItemEventListener::flush);
+    /// Sends what is staged; so many messages were relayed and refused since the last time.
+    pub(super) fn flush(&self, relayed: u64, refused: u64) {
+        if relayed > 0 {
+            self.lock().iter().for_each(ItemEventListener::flush);
+        }
+        self.relayed.fetch_add(relayed, Ordering::Relaxed);
+        self.refused.fetch_add(refused, Ordering::Relaxed);
+    }
+
+    /// So many sessions are open now.
+    pub(super) fn set_sessions(&self, count: usize) {
+        self.sessions.store(count, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<ItemEventListener>> {
@@ -58,25 +67,21 @@ impl Room {
     }
 
     /// Whether anybody is subscribed.
-    #[must_use]
     pub fn is_open(&self) -> bool {
         !self.lock().is_empty()
     }
 
     /// Messages that were answered with success.
-    #[must_use]
     pub fn relayed(&self) -> u64 {
         self.relayed.load(Ordering::Relaxed)
     }
 
     /// Messages that were refused.
-    #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// Sessions that are open now.
-    #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }

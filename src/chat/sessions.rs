@@ -1,29 +1,17 @@
 //! Who is who: a session's id → what its messages are labelled with, in few bytes.
 //!
-//! A server may hold a million sessions, and most never send a word. A session is one cache line
-//! in a dense array plus an entry of an index; what many have in common, the user agent, is kept
-//! once, encoded as it goes out.
+//! A server may hold a million sessions, and most never send a word. A session is a small record in
+//! a dense array, one string and an entry of an index; what many have in common, the user agent, is
+//! kept once, encoded as it goes out.
 
 use crate::provider::Fields;
-use arrayvec::ArrayString;
 use hashbrown::{DefaultHashBuilder, HashTable};
+use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// What of a session's id and address fits into its record, in bytes.
-const INLINE: usize = 48;
-
 /// Below this many sessions no memory is given back.
 const SHRINK_FLOOR: usize = 1024;
-
-/// What the messages of a session are labelled with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sender<'a> {
-    /// Its IP address.
-    pub(super) ip: &'a str,
-    /// The field `nick`.
-    pub(super) nick: &'a Fields,
-}
 
 /// The open sessions.
 #[derive(Debug, Default)]
@@ -38,40 +26,17 @@ pub(super) struct Sessions {
 
 #[derive(Debug)]
 struct Record {
-    names: Names,
+    /// The id, and behind it the address.
+    names: Box<str>,
+    /// In bytes; a line is shorter than 4 GiB.
+    id_length: u32,
     nick: Arc<Fields>,
 }
 
-/// Id and address, one behind the other.
-#[derive(Debug)]
-enum Names {
-    Inline { text: ArrayString<INLINE>, id: u8 },
-    Boxed { text: Box<str>, id: u32 },
-}
-
 impl Record {
-    fn new(id: &str, ip: &str, nick: Arc<Fields>) -> Record {
-        let mut text = ArrayString::new();
-        let fits = text.try_push_str(id).and_then(|()| text.try_push_str(ip));
-        let names = match fits {
-            Ok(()) => Names::Inline {
-                text,
-                id: id.len() as u8, // at most INLINE
-            },
-            Err(_) => Names::Boxed {
-                text: [id, ip].concat().into(),
-                id: id.len() as u32, // a line is shorter than 4 GiB
-            },
-        };
-        Record { names, nick }
-    }
-
     /// Id and address.
     fn names(&self) -> (&str, &str) {
-        match &self.names {
-            Names::Inline { text, id } => text.split_at(usize::from(*id)),
-            Names::Boxed { text, id } => text.split_at(*id as usize),
-        }
+        self.names.split_at(self.id_length as usize)
     }
 }
 
@@ -83,14 +48,20 @@ impl Sessions {
 
     /// Remembers a session; one that is known already is labelled anew.
     pub(super) fn open(&mut self, id: &str, ip: &str, nick: &str) {
-        let nick = self.nicks.share(nick, &self.hasher);
-        let record = Record::new(id, ip, nick);
+        let nick = self.nicks.share(nick);
+        let names = [id, ip].concat().into();
+        let id_length = id.len() as u32;
+        let record = Record {
+            names,
+            id_length,
+            nick,
+        };
         let hash = self.hasher.hash_one(id);
         if let Some(at) = self.find(hash, id) {
             let old = std::mem::replace(&mut self.records[at], record);
-            return self.nicks.release(old.nick, &self.hasher);
+            return self.nicks.release(old.nick);
         }
-        let at = self.records.len() as u32; // 2^32 records of 64 bytes are out of reach
+        let at = self.records.len() as u32; // 2^32 records are out of reach
         self.records.push(record);
         let (records, hasher) = (&self.records, &self.hasher);
         let rehash = |&at: &u32| hasher.hash_one(records[at as usize].names().0);
@@ -113,19 +84,16 @@ impl Sessions {
             }
         }
         let record = self.records.swap_remove(at as usize);
-        self.nicks.release(record.nick, &self.hasher);
+        self.nicks.release(record.nick);
         self.give_back();
         true
     }
 
-    /// What a session's messages are labelled with, if it is known.
-    pub(super) fn get(&self, id: &str) -> Option<Sender<'_>> {
+    /// What a session's messages are labelled with, if it is known: its IP address and its nick.
+    pub(super) fn get(&self, id: &str) -> Option<(&str, &Fields)> {
         let at = self.find(self.hasher.hash_one(id), id)?;
         let record = &self.records[at];
-        Some(Sender {
-            ip: record.names().1,
-            nick: &record.nick,
-        })
+        Some((record.names().1, &record.nick))
     }
 
     fn find(&self, hash: u64, id: &str) -> Option<usize> {
@@ -148,33 +116,26 @@ impl Sessions {
 
 /// The fields `nick` in use, each once.
 #[derive(Debug, Default)]
-struct Nicks(HashTable<Arc<Fields>>);
+struct Nicks(HashSet<Arc<Fields>>);
 
 impl Nicks {
-    fn share(&mut self, nick: &str, hasher: &DefaultHashBuilder) -> Arc<Fields> {
+    fn share(&mut self, nick: &str) -> Arc<Fields> {
         let fields = Fields::new().field("nick", nick);
-        let hash = hasher.hash_one(&fields);
-        if let Some(known) = self.0.find(hash, |known| **known == fields) {
+        if let Some(known) = self.0.get(&fields) {
             return Arc::clone(known);
         }
         let new = Arc::new(fields.shrunk());
-        self.0
-            .insert_unique(hash, Arc::clone(&new), |known| hasher.hash_one(&**known));
+        self.0.insert(Arc::clone(&new));
         new
     }
 
-    fn release(&mut self, nick: Arc<Fields>, hasher: &DefaultHashBuilder) {
-        // The table's own and this one: nobody else has it.
-        if Arc::strong_count(&nick) > 2 {
-            return;
-        }
-        let hash = hasher.hash_one(&*nick);
-        if let Ok(entry) = self.0.find_entry(hash, |known| Arc::ptr_eq(known, &nick)) {
-            entry.remove();
-        }
-        let len = self.0.len();
-        if self.0.capacity() > SHRINK_FLOOR && len < self.0.capacity() / 4 {
-            self.0.shrink_to(len * 2, |known| hasher.hash_one(&**known));
+    fn release(&mut self, nick: Arc<Fields>) {
+        // The set's own and this one: nobody else has it.
+        if Arc::strong_count(&nick) <= 2 {
+            self.0.remove(&nick);
+            if self.0.capacity() > SHRINK_FLOOR && self.0.len() < self.0.capacity() / 4 {
+                self.0.shrink_to(self.0.len() * 2);
+            }
         }
     }
 }
@@ -190,8 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_one_cache_line() {
-        assert_eq!(size_of::<Record>(), 64);
+    fn a_record_is_small() {
+        assert_eq!(size_of::<Record>(), 32);
     }
 
     #[test]
@@ -201,8 +162,7 @@ mod tests {
             let id = format!("{length}").repeat(3);
             let ip = "1".repeat(length);
             sessions.open(&id, &ip, "label");
-            let sender = sessions.get(&id).unwrap();
-            assert_eq!((sender.ip, sender.nick), (&ip[..], &nick("label")));
+            assert_eq!(sessions.get(&id), Some((&ip[..], &nick("label"))));
         }
         assert_eq!(sessions.nicks.0.len(), 1);
     }
@@ -242,8 +202,7 @@ mod tests {
                 }
                 prop_assert_eq!(sessions.len(), twin.len());
                 for (id, (ip, label)) in &twin {
-                    let sender = sessions.get(id).unwrap();
-                    prop_assert_eq!((sender.ip, sender.nick), (&ip[..], &nick(label)));
+                    prop_assert_eq!(sessions.get(id), Some((&ip[..], &nick(label))));
                 }
             }
             let mut labels: Vec<_> = twin.values().map(|(_, label)| label).collect();

@@ -31,7 +31,8 @@ pub trait DataProvider: Send {
         Ok(())
     }
 
-    /// Gives the way to send events. It is called once, before anything else.
+    /// Gives the way to send events. It is called once, before anything else; keep it. Until the
+    /// first init is answered the listener says that there is no connection.
     fn set_listener(&mut self, listener: ItemEventListener);
 
     /// Whether the provider sends a snapshot of that item, and ends it with
@@ -39,6 +40,10 @@ pub trait DataProvider: Send {
     ///
     /// `false`, the default: the end of the snapshot is sent for the provider, before the first
     /// update (`EOS`).
+    ///
+    /// The snapshot is the state at the moment, for who subscribes now: one event with every field in
+    /// the mode `Merge`, one for each row in `Command`, the last ones in `Distinct`. Its events are
+    /// sent with `is_snapshot`, in [`subscribe`](Self::subscribe) or later, before all others.
     fn is_snapshot_available(&mut self, item: &str) -> bool {
         let _ = item;
         false
@@ -57,7 +62,8 @@ pub trait DataProvider: Send {
     /// They are told to the Proxy; the subscription is closed all the same.
     fn unsubscribe(&mut self, item: &str) -> Result<(), DataError>;
 
-    /// The connection is gone, and with it every subscription. The provider lives on.
+    /// The connection is gone, and with it every subscription; `unsubscribe` is not called. The
+    /// provider lives on. Not called for a connection whose init was refused.
     fn disconnected(&mut self) {}
 }
 

@@ -86,14 +86,28 @@ fn put_field(name: &str, value: impl Value, out: &mut Vec<u8>) {
     value.put(out);
 }
 
-/// What the value of a field can be: `&str`, [`Text`], an integer, or an `Option` of one of these,
-/// whose `None` is null.
+/// What the value of a field can be: `&str`, `&String`, [`Text`], an integer, or an `Option` of one
+/// of these, whose `None` is null.
+///
+/// On the wire everything is text, and how a number with a fraction is written is for the adapter to
+/// say: `&format!("{price:.2}")`. Of an `Option<Cow<str>>`, such as a parameter's value, take
+/// `as_deref()`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a field",
+    label = "not written as it stands",
+    note = "see `chat_adapter::provider::Value` for what to write instead"
+)]
 pub trait Value: sealed::Sealed {}
 
 impl<T: sealed::Sealed> Value for T {}
 
 mod sealed {
     /// Appends a value as a data connection has it.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be the value of a field",
+        label = "not written as it stands",
+        note = "see `chat_adapter::provider::Value` for what to write instead"
+    )]
     pub trait Sealed {
         fn put(self, out: &mut Vec<u8>);
     }

@@ -95,6 +95,8 @@ struct Subscription {
     opening: Box<[u8]>,
     /// The `EOS` is yet to be sent, before anything else.
     owes_end_of_snapshot: bool,
+    /// The provider has a snapshot of the item, and did not end it yet.
+    is_snapshot_open: bool,
 }
 
 impl ItemEventListener {
@@ -106,9 +108,12 @@ impl ItemEventListener {
         }
     }
 
-    /// Sends an event of an item (`UD3`). `fill` writes its fields; it must not use the listener.
+    /// Sends an event of an item (`UD3`). `fill` writes its fields. While it runs, other threads wait
+    /// for the listener: it must not use the listener itself, nor take a lock under which somebody
+    /// else does.
     ///
-    /// `is_snapshot` marks the events of the snapshot, where the provider has one.
+    /// `is_snapshot` marks the events of the snapshot, where the provider has one
+    /// ([`is_snapshot_available`](super::DataProvider::is_snapshot_available)).
     ///
     /// # Errors
     /// [`Unsent`]; nothing is sent then.
@@ -153,12 +158,22 @@ impl ItemEventListener {
     }
 
     /// The snapshot of an item is complete (`EOS`). Of no effect for an item that has none
-    /// ([`is_snapshot_available`](super::DataProvider::is_snapshot_available)).
+    /// ([`is_snapshot_available`](super::DataProvider::is_snapshot_available)), and when it was
+    /// said already.
     ///
     /// # Errors
     /// [`Unsent`].
     pub fn end_of_snapshot(&self, item: &str) -> Result<(), Unsent> {
-        self.notify("EOS", item)
+        let mut state = self.lock();
+        let known = state.subscriptions.get(item);
+        if known.is_some_and(|subscription| !subscription.is_snapshot_open) {
+            return Ok(());
+        }
+        state.notify(self.now, "EOS", item)?;
+        if let Some(subscription) = state.subscriptions.get_mut(item) {
+            subscription.is_snapshot_open = false;
+        }
+        Ok(())
     }
 
     /// The snapshot of an item is empty from now on (`CLS`).
@@ -166,7 +181,7 @@ impl ItemEventListener {
     /// # Errors
     /// [`Unsent`].
     pub fn clear_snapshot(&self, item: &str) -> Result<(), Unsent> {
-        self.notify("CLS", item)
+        self.lock().notify(self.now, "CLS", item)
     }
 
     /// The adapter is broken for good (`FAL`): the server gives it up. A robust Proxy waits for the
@@ -180,15 +195,6 @@ impl ItemEventListener {
             notification::put_failure(message, staged);
             state.flush();
         }
-    }
-
-    fn notify(&self, method: &str, item: &str) -> Result<(), Unsent> {
-        let mut state = self.lock();
-        state.stage(self.now, item, |out, subscription| {
-            notification::put_head(method, item, &subscription.id, out);
-        })?;
-        state.flush();
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -216,6 +222,7 @@ impl ItemEventListener {
             id: id.into(),
             opening: opening.into(),
             owes_end_of_snapshot: !has_snapshot,
+            is_snapshot_open: has_snapshot,
         };
         self.lock().subscriptions.insert(item.into(), subscription);
     }
@@ -295,6 +302,15 @@ impl State {
             true => Unsent::TooLong,
             false => Unsent::Congested,
         })
+    }
+
+    /// Sends a line of an item that is no update.
+    fn notify(&mut self, now: fn() -> u64, method: &str, item: &str) -> Result<(), Unsent> {
+        self.stage(now, item, |out, subscription| {
+            notification::put_head(method, item, &subscription.id, out);
+        })?;
+        self.flush();
+        Ok(())
     }
 
     /// Makes ready for the first line that is staged after a flush.

@@ -198,10 +198,12 @@ pub trait MetadataProvider: Send {
     }
 
     /// All requests that came in one read are answered. The replies leave when this returns, so what
-    /// must leave before them is sent here: events that were staged, for example.
+    /// must leave before them is sent here: events that were staged, for example. Called after the
+    /// read that brought the init, too.
     fn requests_served(&mut self) {}
 
-    /// The connection is gone. The provider lives on.
+    /// The connection is gone. The provider lives on. Not called for a connection whose init was
+    /// refused.
     fn disconnected(&mut self) {}
 }
 

@@ -10,7 +10,7 @@
 //! # Null
 //! Where null means something it is `None`: a user, a password, the value of a parameter, a message
 //! ([`Text::decode`]). An item, a group, a schema or a session id that is null arrives as the empty
-//! string.
+//! string; a session that opens without an id is malformed.
 //!
 //! # Not in this version
 //! Notifications of subscriptions (`NNT`, `NTC`) and those of mobile platforms (`MDA`, `MSA`, `MDC`)

@@ -18,12 +18,14 @@ use super::tls::{self, Session, Tls};
 use super::transport::Transport;
 use super::waker::{Source, Waker};
 use super::writer::{Ended, Writer};
+use crate::ari::Side;
 use crate::ari::reply;
 use crate::provider::{Connection, UpdateQueue};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::io;
 use std::net;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,10 +64,11 @@ pub(super) struct Config {
 }
 
 /// The connection to one Proxy.
-pub(super) struct ProxyConnection<S> {
+pub(super) struct ProxyConnection {
     config: Config,
     connection: Connection,
-    dispatch: Dispatch<S>,
+    side: Side,
+    dispatch: Dispatch,
     shutdown: Arc<Shutdown>,
     status: Arc<Status>,
     backoff: Backoff,
@@ -73,18 +76,19 @@ pub(super) struct ProxyConnection<S> {
     logged: Vec<(String, Instant)>,
 }
 
-impl<S: Service> ProxyConnection<S> {
+impl ProxyConnection {
     /// One that is yet to [`run`](Self::run).
     pub(super) fn new(
         config: Config,
-        service: S,
+        service: Box<dyn Service>,
         shutdown: Arc<Shutdown>,
         status: Arc<Status>,
-    ) -> ProxyConnection<S> {
+    ) -> ProxyConnection {
         let Config { host, port, .. } = &config;
+        let side = service.side();
         let name = match host.contains(':') {
-            true => format!("{} [{host}]:{port}", S::SIDE),
-            false => format!("{} {host}:{port}", S::SIDE),
+            true => format!("{side} [{host}]:{port}"),
+            false => format!("{side} {host}:{port}"),
         };
         let connection = Connection::new(name);
         let context = Context {
@@ -96,6 +100,7 @@ impl<S: Service> ProxyConnection<S> {
         ProxyConnection {
             connection,
             config,
+            side,
             dispatch: Dispatch::new(service, context),
             shutdown,
             status,
@@ -112,9 +117,12 @@ impl<S: Service> ProxyConnection<S> {
             if self.shutdown.is_requested() {
                 return;
             }
-            let served = self.status.served();
+            let served = match self.status.phase() {
+                (Phase::Serving(_), time) => time,
+                _ => Duration::ZERO,
+            };
             self.status.set(Phase::Connecting);
-            if served.is_some_and(|time| time >= SERVED) {
+            if served >= SERVED {
                 self.backoff.reset();
             }
             let wait = match reason.is_lasting() {
@@ -143,8 +151,8 @@ impl<S: Service> ProxyConnection<S> {
 
     /// Logs what happened, unless it was logged a short while ago. When the same failures repeat
     /// after being connected, the steps in between are not worth a line either.
-    fn log_failure(&mut self, reason: &Disconnect, wait: Duration, served: Option<Duration>) {
-        if served.is_some_and(|time| time >= STEADY) {
+    fn log_failure(&mut self, reason: &Disconnect, wait: Duration, served: Duration) {
+        if served >= STEADY {
             self.logged.clear();
         }
         let text = reason.to_string();
@@ -175,7 +183,10 @@ impl<S: Service> ProxyConnection<S> {
         let peer = socket.peer_addr();
         let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
         let transport = self.transport(socket)?;
-        let waker = Arc::new(Waker::new().map_err(no_thread)?);
+        let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
+            doing: "opening it",
+            error,
+        })?);
         let serving = self.shutdown.serving(&waker);
         let agreed = match &transport {
             Transport::Plain(_) => String::new(),
@@ -220,7 +231,7 @@ impl<S: Service> ProxyConnection<S> {
                 waker,
                 init::keepalive_before_init(self.config.keepalive),
             );
-            let name = format!("{}-writer", S::SIDE);
+            let name = format!("{}-writer", self.side);
             let (running, finished) = bounded::<()>(0);
             let writer = thread::Builder::new().name(name).spawn_scoped(scope, || {
                 let _running = running;
@@ -280,7 +291,7 @@ impl<S: Service> ProxyConnection<S> {
     fn account(&self, reason: Disconnect, ended: Ended, writer_broke: bool) -> Disconnect {
         let count = ended.lost_updates();
         if count > 0 {
-            self.status.add_lost_updates(count);
+            self.status.lost_updates.fetch_add(count, Ordering::Relaxed);
             self.connection.trouble(format_args!(
                 "at least {count} messages that were answered with success are lost"
             ));

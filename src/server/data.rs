@@ -28,7 +28,9 @@ impl<P: DataProvider> DataService<P> {
 }
 
 impl<P: DataProvider> Service for DataService<P> {
-    const SIDE: Side = Side::Data;
+    fn side(&self) -> Side {
+        Side::Data
+    }
 
     fn initialize(
         &mut self,

@@ -38,7 +38,6 @@ const ANY_STATE: u32 = u32::MAX;
 const PROBING: u8 = 4;
 
 /// Asks the system; `None` where it does not tell.
-#[must_use]
 pub fn delivery_of(socket: &TcpStream) -> Option<Delivery> {
     let request = request(socket.local_addr().ok()?, socket.peer_addr().ok()?);
     let protocol = Protocol::from(libc::NETLINK_INET_DIAG);

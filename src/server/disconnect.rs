@@ -62,7 +62,6 @@ impl Disconnect {
     }
 
     /// Whether nothing can be said to the peer any more.
-    #[must_use]
     pub fn is_broken(&self) -> bool {
         match self {
             // What TLS found fault with: the peer is to get an alert that says so.
@@ -73,7 +72,6 @@ impl Disconnect {
     }
 
     /// Whether a person must mend it, so that there is no hurry to try again.
-    #[must_use]
     pub fn is_lasting(&self) -> bool {
         match self {
             Disconnect::Tls(error) => error.lasting,

@@ -29,7 +29,7 @@ const TLS_ALERT: &[u8] = &[0x15, 0x03];
 /// What serves the requests of one side: a provider, and what it needs. It outlives connections.
 pub trait Service: Send {
     /// Which Proxy it serves.
-    const SIDE: Side;
+    fn side(&self) -> Side;
 
     /// The Proxy sent its init.
     ///
@@ -119,8 +119,9 @@ pub struct Context {
 }
 
 /// The requests of one connection after the other.
-pub struct Dispatch<S> {
-    service: S,
+pub struct Dispatch {
+    service: Box<dyn Service>,
+    side: Side,
     context: Context,
     /// The way to the Proxy.
     outbox: Arc<Outbox>,
@@ -133,10 +134,11 @@ pub struct Dispatch<S> {
     unreported: Option<(Version, Instant, Instant)>,
 }
 
-impl<S: Service> Dispatch<S> {
+impl Dispatch {
     /// Serves with `service`; there is no connection yet.
-    pub fn new(service: S, context: Context) -> Dispatch<S> {
+    pub fn new(service: Box<dyn Service>, context: Context) -> Dispatch {
         Dispatch {
+            side: service.side(),
             service,
             context,
             outbox: Arc::new(Outbox::new().0),
@@ -249,7 +251,7 @@ impl<S: Service> Dispatch<S> {
 
     /// An init is never merely unknown, whichever side it is of; before it, no request is.
     fn may_come(&self, method: Method) -> bool {
-        let is_mine = method.side().is_none_or(|side| side == S::SIDE);
+        let is_mine = method.side().is_none_or(|side| side == self.side);
         is_mine || method.is_init() || self.encoding.is_none()
     }
 
@@ -288,7 +290,7 @@ impl<S: Service> Dispatch<S> {
             }
         };
         let init = Init::read(&parameters);
-        let version = match init.agree(S::SIDE, method) {
+        let version = match init.agree(self.side, method) {
             Ok(version) => version,
             Err(why) => return Err(refused(call, init::refusal(method), why, replies)),
         };
@@ -338,7 +340,6 @@ impl<S: Service> Dispatch<S> {
 
     /// What it means that the peer ended the stream now, with `pending` of a line that has not
     /// ended. `is_reset`: that it did so by a reset, which means something only after an alert.
-    #[must_use]
     pub fn end_of_stream(&self, pending: &[u8], is_reset: bool) -> Option<Disconnect> {
         let is_opening = self.encoding.is_none();
         if is_opening && pending.starts_with(TLS_ALERT) {
@@ -393,7 +394,6 @@ impl<S: Service> Dispatch<S> {
     }
 
     /// Whether the init was not answered yet.
-    #[must_use]
     pub fn is_opening(&self) -> bool {
         self.encoding.is_none()
     }

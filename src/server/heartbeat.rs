@@ -20,7 +20,6 @@ const NEVER: u64 = u64::MAX;
 
 impl Heartbeat {
     /// That of a thread which has to beat so often; `None`: never.
-    #[must_use]
     pub fn new(interval: Option<Duration>) -> Heartbeat {
         Heartbeat {
             interval,
@@ -30,13 +29,11 @@ impl Heartbeat {
     }
 
     /// For how long a thread may block at a time; `None`: for ever.
-    #[must_use]
     pub fn interval(&self) -> Option<Duration> {
         self.interval
     }
 
     /// `time`, or the interval if that is shorter.
-    #[must_use]
     pub fn at_most(&self, time: Duration) -> Duration {
         self.interval.map_or(time, |interval| interval.min(time))
     }
@@ -61,7 +58,6 @@ impl Heartbeat {
     }
 
     /// Whether no beat is overdue.
-    #[must_use]
     pub fn is_on_time(&self) -> bool {
         self.start.elapsed().as_millis() <= u128::from(self.due.load(Ordering::Relaxed))
     }

@@ -32,7 +32,6 @@ pub struct Init {
 
 impl Init {
     /// Reads the parameters.
-    #[must_use]
     pub fn read(parameters: &Parameters<'_>) -> Init {
         let hint = parameters.get("keepalive_hint.millis");
         Init {
@@ -43,7 +42,6 @@ impl Init {
 
     /// After how much silence a keepalive is due; zero: never (section 4). `configured` is what
     /// the user asked for, if anything.
-    #[must_use]
     pub fn keepalive(&self, version: Version, configured: Option<Duration>) -> Duration {
         let default = match self.keepalive_hint {
             None if version.is_1_8() => DEFAULT_KEEPALIVE_1_8,
@@ -86,7 +84,6 @@ pub fn put_agreed(reply: Reply<'_>, version: Version) {
 }
 
 /// The kind of error that refuses an init.
-#[must_use]
 pub fn refusal(method: Method) -> ErrorKind {
     match method {
         Method::Dpi => ErrorKind::Data,
@@ -95,7 +92,6 @@ pub fn refusal(method: Method) -> ErrorKind {
 }
 
 /// The interval until an init says otherwise.
-#[must_use]
 pub fn keepalive_before_init(configured: Option<Duration>) -> Duration {
     configured.unwrap_or(DEFAULT_KEEPALIVE)
 }
@@ -125,7 +121,6 @@ pub struct InitWait {
 
 impl InitWait {
     /// A wait that begins now.
-    #[must_use]
     pub fn new() -> InitWait {
         InitWait {
             since: Instant::now(),
@@ -166,7 +161,6 @@ impl InitWait {
     }
 
     /// Whether the peer said a word so far, `pending` being what there is of a line.
-    #[must_use]
     pub fn is_silent(&self, pending: &[u8]) -> bool {
         !self.has_taken_hello && self.not_ari.is_none() && pending.is_empty()
     }

@@ -27,39 +27,35 @@ use std::sync::Arc;
 
 /// A Proxy in memory with the provider that serves it. The same code does so as on a connection;
 /// only the hello and keepalives are left out.
-pub struct LocalProxy<S> {
-    dispatch: Dispatch<S>,
+pub struct LocalProxy {
+    dispatch: Dispatch,
     lines: LineBuffer,
     outbox: Arc<Outbox>,
     items: Receiver<Item>,
 }
 
-impl<P: MetadataProvider> LocalProxy<MetadataService<P>> {
+impl LocalProxy {
     /// A Proxy Metadata Adapter that has just been connected to.
     #[must_use]
-    pub fn metadata(provider: P) -> Self {
-        LocalProxy::new(MetadataService::new(provider))
+    pub fn metadata(provider: impl MetadataProvider + 'static) -> LocalProxy {
+        LocalProxy::new(Box::new(MetadataService::new(provider)))
     }
-}
 
-impl<P: DataProvider> LocalProxy<DataService<P>> {
     /// A Proxy Data Adapter that has just been connected to.
     #[must_use]
-    pub fn data(provider: P) -> Self {
+    pub fn data(provider: impl DataProvider + 'static) -> LocalProxy {
         LocalProxy::data_at(provider, system_time)
     }
 
     /// The same with another clock, which gives milliseconds since the epoch.
     #[must_use]
-    pub fn data_at(provider: P, now: fn() -> u64) -> Self {
-        LocalProxy::new(DataService::new(provider, now))
+    pub fn data_at(provider: impl DataProvider + 'static, now: fn() -> u64) -> LocalProxy {
+        LocalProxy::new(Box::new(DataService::new(provider, now)))
     }
-}
 
-impl<S: Service> LocalProxy<S> {
-    fn new(service: S) -> Self {
+    fn new(service: Box<dyn Service>) -> LocalProxy {
         let context = Context {
-            connection: Connection::new(S::SIDE.to_string()),
+            connection: Connection::new(service.side().to_string()),
             status: Arc::new(Status::new(None)),
             is_plain: true,
             keepalive: None,
@@ -88,7 +84,7 @@ impl<S: Service> LocalProxy<S> {
         Ok(())
     }
 
-    /// What was received since the last call.
+    /// What was received since the last call: whole lines, each with its CR LF.
     pub fn received(&mut self) -> Vec<u8> {
         let mut received = Vec::new();
         for item in self.items.try_iter() {
@@ -100,7 +96,8 @@ impl<S: Service> LocalProxy<S> {
         received
     }
 
-    /// Takes no more than so many bytes of updates before [`received`](Self::received) is called.
+    /// Takes no more than so many bytes of updates before [`received`](Self::received) is called,
+    /// until the next connection.
     pub fn set_update_limit(&mut self, bytes: usize) {
         self.outbox.set_update_limit(bytes);
     }
@@ -120,9 +117,3 @@ impl<S: Service> LocalProxy<S> {
         self.dispatch.connected(Arc::clone(&self.outbox), None);
     }
 }
-
-/// A Proxy Metadata Adapter in memory.
-pub type LocalMetadataProxy<P> = LocalProxy<MetadataService<P>>;
-
-/// A Proxy Data Adapter in memory.
-pub type LocalDataProxy<P> = LocalProxy<DataService<P>>;

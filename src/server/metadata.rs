@@ -151,7 +151,9 @@ fn put_error(call: &Call<'_>, error: &MetadataError, replies: &mut Vec<u8>) {
 }
 
 impl<P: MetadataProvider> Service for MetadataService<P> {
-    const SIDE: Side = Side::Metadata;
+    fn side(&self) -> Side {
+        Side::Metadata
+    }
 
     fn initialize(
         &mut self,

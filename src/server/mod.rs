@@ -62,6 +62,7 @@ use status::Status;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use tls::{Tls, TlsError};
@@ -165,8 +166,9 @@ impl Servers {
         self.credentials.get()
     }
 
-    /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port as soon as it
-    /// is there. `provider` makes one provider for each server.
+    /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port, its
+    /// `request_reply_port`, as soon as it is there, and does not wait for it. `provider` makes one
+    /// provider for each server.
     ///
     /// # Errors
     /// [`StartError`].
@@ -175,11 +177,12 @@ impl Servers {
         port: u16,
         provider: impl Fn() -> P,
     ) -> Result<MetadataProviderServer, StartError> {
-        self.start(port, MetadataService::new(provider()))
+        self.start(port, Box::new(MetadataService::new(provider())))
     }
 
-    /// Starts a data provider: connects to the Proxy Data Adapter on that port as soon as it is
-    /// there. `provider` makes one provider for each server.
+    /// Starts a data provider: connects to the Proxy Data Adapter on that port, its
+    /// `request_reply_port`, as soon as it is there, and does not wait for it. `provider` makes one
+    /// provider for each server.
     ///
     /// # Errors
     /// [`StartError`].
@@ -188,14 +191,11 @@ impl Servers {
         port: u16,
         provider: impl Fn() -> P,
     ) -> Result<DataProviderServer, StartError> {
-        self.start(port, DataService::new(provider(), system_time))
+        self.start(port, Box::new(DataService::new(provider(), system_time)))
     }
 
-    fn start<S: Service + 'static>(
-        &self,
-        port: u16,
-        service: S,
-    ) -> Result<ProviderServer, StartError> {
+    fn start(&self, port: u16, service: Box<dyn Service>) -> Result<ProviderServer, StartError> {
+        let side = service.side();
         let tls = self.tls.clone();
         let tls = tls.map(|settings| Tls::new(settings, &self.host));
         let config = Config {
@@ -209,11 +209,11 @@ impl Servers {
         let shutdown = Arc::clone(&self.shutdown);
         let connection = ProxyConnection::new(config, service, shutdown, Arc::clone(&status));
         thread::Builder::new()
-            .name(S::SIDE.to_string())
+            .name(side.to_string())
             .spawn(|| connection.run())
             .map_err(StartError::Thread)?;
         Ok(ProviderServer {
-            side: S::SIDE,
+            side,
             status,
             shutdown: Arc::clone(&self.shutdown),
         })
@@ -249,7 +249,8 @@ pub type MetadataProviderServer = ProviderServer;
 pub type DataProviderServer = ProviderServer;
 
 impl ProviderServer {
-    /// Blocks until the end is requested ([`Servers::request_stop`]).
+    /// Blocks until the end is requested ([`Servers::request_stop`]), which is the end of all
+    /// providers of the same [`Servers`].
     pub fn wait(&self) {
         self.shutdown.wait_for_request();
     }
@@ -257,32 +258,31 @@ impl ProviderServer {
     /// Whether no thread has missed its heartbeat ([`Servers::heartbeat`]).
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.status.is_alive()
+        self.status.reader.is_on_time() && self.status.writer.is_on_time()
     }
 
     /// What the connection is doing.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.status.phase()
+        self.status.phase().0
     }
 
     /// Updates since the start that were accepted and could not be written.
     #[must_use]
     pub fn lost_updates(&self) -> u64 {
-        self.status.lost_updates()
+        self.status.lost_updates.load(Ordering::Relaxed)
     }
 }
 
 /// The connection in a few words, such as `data serving, ARI 1.9.1 (0 reconnections, 0 bytes queued)`.
 impl fmt::Display for ProviderServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (side, phase) = (self.side, self.phase());
+        let reconnections = self.status.served.load(Ordering::Relaxed).saturating_sub(1);
+        let queued = self.status.queued();
         write!(
             f,
-            "{} {} ({} reconnections, {} bytes queued)",
-            self.side,
-            self.status.phase(),
-            self.status.reconnections(),
-            self.status.queued()
+            "{side} {phase} ({reconnections} reconnections, {queued} bytes queued)"
         )
     }
 }

@@ -24,8 +24,8 @@ const TIGHT: usize = 1 << 20;
 
 /// Buffers kept for reuse while there is traffic, and how large they may be, in bytes: what holds the
 /// updates of a full read doubled its size a moment before.
-const SPARES: usize = 4;
-const SPARE_SIZE: usize = 4 << 20;
+const MAX_REUSABLE: usize = 4;
+const MAX_REUSABLE_SIZE: usize = 4 << 20;
 
 /// Who waits for room looks so often whether there is still something to wait for.
 const RECHECK: Duration = Duration::from_millis(200);
@@ -63,7 +63,6 @@ pub enum Kind {
 
 impl Batch {
     /// How many updates are lost when only so many bytes of the batch were taken by the system.
-    #[must_use]
     pub fn lost_updates(&self, taken: usize) -> u64 {
         match self.kind {
             Kind::Replies => 0,
@@ -83,7 +82,8 @@ pub struct Outbox {
     queued: [AtomicUsize; 2],
     update_limit: AtomicUsize,
     closed: AtomicBool,
-    spares: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+    /// Buffers that were written, for those who fill the next ones.
+    reusable: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
     /// A reader waits for `drained`.
     reader_waits: AtomicBool,
     drained: (Sender<()>, Receiver<()>),
@@ -91,7 +91,6 @@ pub struct Outbox {
 
 impl Outbox {
     /// An outbox for a connection, and what its writer receives from.
-    #[must_use]
     pub fn new() -> (Outbox, Receiver<Item>) {
         // The bounds are kept by counting bytes. A channel bounded by entries would either hold few
         // batches of one message, or cost the memory of its slots from the start.
@@ -101,7 +100,7 @@ impl Outbox {
             queued: Default::default(),
             update_limit: AtomicUsize::new(UPDATE_LIMIT),
             closed: AtomicBool::new(false),
-            spares: bounded(SPARES),
+            reusable: bounded(MAX_REUSABLE),
             reader_waits: AtomicBool::new(false),
             drained: bounded(1),
         };
@@ -139,7 +138,6 @@ impl Outbox {
     }
 
     /// Bytes that wait to be written.
-    #[must_use]
     pub fn queued(&self) -> usize {
         let queued = self.queued.iter();
         queued.map(|bytes| bytes.load(Ordering::Relaxed)).sum()
@@ -156,15 +154,15 @@ impl Outbox {
     }
 
     fn recycle(&self, mut lines: Vec<u8>) {
-        if lines.capacity() <= SPARE_SIZE {
+        if lines.capacity() <= MAX_REUSABLE_SIZE {
             lines.clear();
-            let _ = self.spares.0.try_send(lines); // there are enough
+            let _ = self.reusable.0.try_send(lines); // there are enough
         }
     }
 
     /// Gives back the memory that was kept for reuse.
-    pub fn drop_spares(&self) {
-        self.spares.1.try_iter().for_each(drop);
+    pub fn drop_reusable(&self) {
+        self.reusable.1.try_iter().for_each(drop);
     }
 
     /// Nothing that is sent from now on will leave.
@@ -215,7 +213,7 @@ impl UpdateQueue for Outbox {
     }
 
     fn buffer(&self) -> Vec<u8> {
-        self.spares.1.try_recv().unwrap_or_default()
+        self.reusable.1.try_recv().unwrap_or_default()
     }
 
     fn send_updates(&self, lines: Vec<u8>, updates: u64) {
@@ -256,7 +254,7 @@ mod tests {
             outbox.written(batch(&items));
         }
         assert_eq!(outbox.queued(), 0);
-        let capacities: Vec<_> = outbox.spares.1.try_iter().map(|b| b.capacity()).collect();
+        let capacities: Vec<_> = outbox.reusable.1.try_iter().map(|b| b.capacity()).collect();
         assert_eq!(capacities, [0, 500, 1000]);
     }
 

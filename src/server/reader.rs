@@ -1,7 +1,7 @@
 //! The blocking read loop of one connection: one read, all complete lines in it, their replies.
 
 use super::disconnect::Disconnect;
-use super::dispatch::{Dispatch, Service};
+use super::dispatch::Dispatch;
 use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
 use super::shutdown::Shutdown;
@@ -26,7 +26,7 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     /// Reads `input`, which comes from the source, and serves until the connection ends; says why
     /// it did.
-    pub fn run<S: Service>(&self, input: &mut impl Read, dispatch: &mut Dispatch<S>) -> Disconnect {
+    pub fn run(&self, input: &mut impl Read, dispatch: &mut Dispatch) -> Disconnect {
         let mut lines = LineBuffer::new();
         let mut is_idle = false;
         loop {

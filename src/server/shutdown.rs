@@ -37,13 +37,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shutdown {
     /// Whether the end was requested.
-    #[must_use]
     pub fn is_requested(&self) -> bool {
         self.is_requested.load(Ordering::SeqCst)
     }
 
     /// Waits; says whether the end was requested meanwhile.
-    #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
         self.ended.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
     }
@@ -54,7 +52,6 @@ impl Shutdown {
     }
 
     /// Announces a connection in service, until what it returns is dropped.
-    #[must_use]
     pub fn serving(self: &Arc<Self>, waker: &Arc<Waker>) -> Serving {
         lock(&self.serving).push(Arc::clone(waker));
         if self.is_requested() {
@@ -77,7 +74,6 @@ impl Shutdown {
 
     /// Waits until every connection in service has written out what it had to; says whether that
     /// was before the deadline.
-    #[must_use]
     pub fn wait_for_connections(&self, deadline: Instant) -> bool {
         while !lock(&self.serving).is_empty() {
             if self.finished.1.recv_deadline(deadline).is_err() {

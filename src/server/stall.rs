@@ -35,7 +35,6 @@ pub struct StallDetector<'a> {
 
 impl<'a> StallDetector<'a> {
     /// Watches `socket`.
-    #[must_use]
     pub fn new(
         socket: &'a TcpStream,
         connection: &'a Connection,

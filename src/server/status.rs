@@ -33,7 +33,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One connection's state.
+/// One connection's state, and counts since the start.
 #[derive(Debug)]
 pub struct Status {
     /// The present phase, and since when.
@@ -41,9 +41,9 @@ pub struct Status {
     /// What the present connection has to write.
     outbox: Mutex<Weak<Outbox>>,
     /// Connections that came to serve.
-    served: AtomicU64,
-    /// Updates that were answered with success and could not be written.
-    lost_updates: AtomicU64,
+    pub(super) served: AtomicU64,
+    /// Updates that were accepted and could not be written.
+    pub(super) lost_updates: AtomicU64,
     /// Of the thread that connects and reads.
     pub(super) reader: Heartbeat,
     /// Of the present connection's writer.
@@ -52,7 +52,6 @@ pub struct Status {
 
 impl Status {
     /// That of a connection whose threads have to give a heartbeat so often, if at all.
-    #[must_use]
     pub fn new(heartbeat: Option<Duration>) -> Status {
         Status {
             phase: Mutex::new((Phase::Connecting, Instant::now())),
@@ -64,12 +63,6 @@ impl Status {
         }
     }
 
-    /// Whether no heartbeat of its threads is overdue.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        self.reader.is_on_time() && self.writer.is_on_time()
-    }
-
     /// Enters a phase.
     pub fn set(&self, phase: Phase) {
         if let Phase::Serving(_) = phase {
@@ -78,17 +71,10 @@ impl Status {
         *lock(&self.phase) = (phase, Instant::now());
     }
 
-    /// The present phase.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        lock(&self.phase).0
-    }
-
-    /// For how long the present connection has served, if it does.
-    #[must_use]
-    pub fn served(&self) -> Option<Duration> {
+    /// The present phase, and for how long it has lasted.
+    pub fn phase(&self) -> (Phase, Duration) {
         let (phase, since) = *lock(&self.phase);
-        matches!(phase, Phase::Serving(_)).then(|| since.elapsed())
+        (phase, since.elapsed())
     }
 
     /// A new connection has this outbox.
@@ -97,26 +83,8 @@ impl Status {
     }
 
     /// Bytes of memory that wait to be written on the present connection.
-    #[must_use]
     pub fn queued(&self) -> usize {
         let outbox = lock(&self.outbox).upgrade();
         outbox.map_or(0, |outbox| outbox.queued())
-    }
-
-    /// How often a connection came to serve after an earlier one was lost.
-    #[must_use]
-    pub fn reconnections(&self) -> u64 {
-        self.served.load(Ordering::Relaxed).saturating_sub(1)
-    }
-
-    /// Counts updates that were lost with their connection.
-    pub fn add_lost_updates(&self, count: u64) {
-        self.lost_updates.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// Updates lost since the start.
-    #[must_use]
-    pub fn lost_updates(&self) -> u64 {
-        self.lost_updates.load(Ordering::Relaxed)
     }
 }

@@ -29,7 +29,6 @@ pub enum Transport {
 
 impl Transport {
     /// The socket underneath.
-    #[must_use]
     pub fn socket(&self) -> &Arc<TcpStream> {
         match self {
             Transport::Plain(socket) => socket,
@@ -39,7 +38,6 @@ impl Transport {
 
     /// What is read, given what comes in on the socket. `on_output` is called when TLS has something
     /// to send by itself.
-    #[must_use]
     pub fn reader<'a>(
         &'a self,
         source: impl Read + 'a,
@@ -104,7 +102,6 @@ impl Transport {
     }
 
     /// Whether a session of TLS has encrypted as much as it may.
-    #[must_use]
     pub fn is_limit_reached(&self) -> bool {
         matches!(self, Transport::Tls(session) if session.is_limit_reached())
     }
@@ -122,7 +119,6 @@ impl Transport {
 
     /// Puts an end into the words of TLS, if TLS is what it is about. `is_opening`: before the
     /// peer said anything.
-    #[must_use]
     pub fn explain(&self, reason: Disconnect, is_opening: bool) -> Disconnect {
         let Transport::Tls(session) = self else {
             return reason;

@@ -41,7 +41,6 @@ pub struct Source {
 
 impl Source {
     /// That of `socket`, whose reads end when `waker` is used.
-    #[must_use]
     pub fn new(socket: Arc<TcpStream>, waker: Arc<Waker>) -> Source {
         Source {
             socket,

@@ -10,7 +10,7 @@ use super::waker::Waker;
 use crate::ari::escape::EscapedLine;
 use crate::ari::reply::KEEPALIVE;
 use crate::provider::Connection;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use std::io;
 use std::mem;
 use std::net::Shutdown;
@@ -52,7 +52,6 @@ pub struct Ended {
 
 impl Ended {
     /// All updates that are known to be lost. To be asked when nobody can send any more.
-    #[must_use]
     pub fn lost_updates(&self) -> u64 {
         let waiting = self.items.try_iter().map(|item| match item {
             Item::Batch(batch) => batch.lost_updates(0),
@@ -64,7 +63,6 @@ impl Ended {
 
 impl<'a> Writer<'a> {
     /// A writer that has written nothing yet; `waker` wakes the reader.
-    #[must_use]
     pub fn new(
         transport: &'a Transport,
         outbox: &'a Outbox,
@@ -91,7 +89,6 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes until told to end, or until the connection breaks; then it ends the stream for the reader.
-    #[must_use]
     pub fn run(mut self) -> Ended {
         let result = self.write_on();
         self.heartbeat.stop();
@@ -112,29 +109,23 @@ impl<'a> Writer<'a> {
     }
 
     fn write_on(&mut self) -> Result<(), (u64, io::Error)> {
-        while let Some(item) = self.next() {
-            match item {
-                Next::Time => self.time_passed()?,
-                Next::Item(Item::Keepalive(interval)) => self.keepalive = interval,
-                Next::Item(Item::Flush) => self.write()?,
-                Next::Item(Item::End) => break,
-                Next::Item(Item::Batch(batch)) => {
-                    let behind = self.gather(batch);
+        let mut behind = None;
+        loop {
+            match behind.take().or_else(|| self.next()) {
+                None => self.time_passed()?,
+                Some(Item::Keepalive(interval)) => self.keepalive = interval,
+                Some(Item::Flush) => self.write()?,
+                Some(Item::End) => return Ok(()),
+                Some(Item::Batch(batch)) => {
+                    behind = self.gather(batch);
                     self.write()?;
-                    match behind {
-                        Some(Item::Keepalive(interval)) => self.keepalive = interval,
-                        Some(Item::End) => break,
-                        // A write sends what TLS has, too.
-                        Some(Item::Flush | Item::Batch(_)) | None => {}
-                    }
                 }
             }
         }
-        Ok(())
     }
 
-    /// What comes next; `None` when nobody is left who could send anything.
-    fn next(&self) -> Option<Next> {
+    /// What comes next; `None` when something is due at this time.
+    fn next(&self) -> Option<Item> {
         self.heartbeat.beat();
         let keepalive_at = self.keepalive_at();
         let beat_at = self
@@ -142,14 +133,10 @@ impl<'a> Writer<'a> {
             .interval()
             .map(|every| Instant::now() + every);
         let due = [keepalive_at, self.check_at, beat_at];
-        let received = match due.into_iter().flatten().min() {
-            Some(deadline) => self.items.recv_deadline(deadline),
-            None => self.items.recv().map_err(RecvTimeoutError::from),
-        };
-        match received {
-            Ok(item) => Some(Next::Item(item)),
-            Err(RecvTimeoutError::Timeout) => Some(Next::Time),
-            Err(RecvTimeoutError::Disconnected) => None,
+        // The sending end outlives this thread.
+        match due.into_iter().flatten().min() {
+            Some(deadline) => self.items.recv_deadline(deadline).ok(),
+            None => self.items.recv().ok(),
         }
     }
 
@@ -175,7 +162,7 @@ impl<'a> Writer<'a> {
         if self.check_at.is_some_and(|at| at <= now) {
             let has_arrived = self.stall.check();
             // What a rush has left behind is the allocator's again.
-            self.outbox.drop_spares();
+            self.outbox.drop_reusable();
             self.ciphertext = Vec::new();
             self.check_at = (!has_arrived).then(|| now + CHECK_AFTER);
         }
@@ -228,13 +215,6 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// What a writer has to do next.
-enum Next {
-    Item(Item),
-    /// Something is due at this time.
-    Time,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,7 +260,7 @@ mod tests {
     fn buffers_are_given_back_after_a_while() {
         with_writer(Duration::ZERO, |mut writer, outbox, _peer| {
             outbox.send_updates(Vec::with_capacity(1 << 16), 0);
-            let Some(Next::Item(Item::Batch(batch))) = writer.next() else {
+            let Some(Item::Batch(batch)) = writer.next() else {
                 panic!("a batch")
             };
             writer.gather(batch);

@@ -7,21 +7,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::clients::Client;
-use crate::goals::{Bound, Goals};
 use crate::options::Options;
+use crate::proxies::SUBSCRIPTION;
 use crate::script::{Script, Text};
 use crate::stats::Pairs;
 use crate::subject::{Program, Subject};
 use crate::table::{Table, compared, short};
 use crate::throughput::SESSIONS;
 
-/// Prints the table and notes the figure that has a bound.
-pub(crate) fn run(
-    options: &Options,
-    adapter: &Program,
-    relay: &Program,
-    goals: &mut Goals,
-) -> io::Result<()> {
+/// Prints the table.
+pub(crate) fn run(options: &Options, adapter: &Program, relay: &Program) -> io::Result<()> {
     println!("### System calls\n");
     let Some(counter) = Counter::ALL.into_iter().find(Counter::works) else {
         println!("Left out: neither `perf stat` nor `strace` can count here.\n");
@@ -45,16 +40,9 @@ pub(crate) fn run(
             let count = |messages| count(&counter, program, window, messages, &report);
             Ok((count(messages)? - count(0)?) / messages as f64)
         };
-        let pairs = Pairs::of(&[(per_message(adapter)?, per_message(relay)?)], |calls| {
+        let pairs = Pairs::of(&[[per_message(adapter)?, per_message(relay)?]], |calls| {
             *calls
         });
-        if window == 4096 {
-            goals.note(
-                "system calls per message at 4096",
-                Bound::AtMost(0.02),
-                pairs.ours(),
-            );
-        }
         table.row(
             [
                 vec![format!("64 B, {window} outstanding")],
@@ -84,12 +72,7 @@ fn count(
         })
         .collect();
     subject.open(&clients)?;
-    let script = Script::chat(
-        &clients,
-        Text::Plain(64),
-        2 * window,
-        subject.link.subscription,
-    );
+    let script = Script::chat(&clients, Text::Plain(64), 2 * window, SUBSCRIPTION);
     subject.send(&script, window, messages)?;
     subject.end_traced()?;
     let report = fs::read_to_string(report)?;

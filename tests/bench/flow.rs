@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use memchr::memchr;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::proxies::Link;
+use crate::proxies::Connections;
 use crate::script::Script;
 use crate::stats::{Latencies, Percentiles};
 use crate::wire::{Channel, PATIENCE};
@@ -46,12 +46,12 @@ pub(crate) struct Flow<'a> {
 impl<'a> Flow<'a> {
     /// Begins at the start of the script; nothing is sent yet.
     pub(crate) fn new(
-        link: &'a mut Link,
+        connections: &'a mut Connections,
         script: &'a Script,
         window: usize,
         limit: u64,
     ) -> io::Result<Self> {
-        let Link { metadata, data, .. } = link;
+        let Connections { metadata, data } = connections;
         // One message at a time is waited for in the reads themselves; polling would only add to
         // the latency.
         metadata.set_blocking(window == 1)?;

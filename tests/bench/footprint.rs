@@ -22,12 +22,12 @@ pub(crate) fn run(
 ) -> io::Result<()> {
     let mut starts = Vec::new();
     for _ in 0..options.rounds * 3 {
-        starts.push((Subject::start(adapter)?.ready, Subject::start(relay)?.ready));
+        starts.push([Subject::start(adapter)?.ready, Subject::start(relay)?.ready]);
     }
     let starts = Pairs::of(&starts, |ready| ready.as_secs_f64() * 1e3);
 
     let idle = Duration::from_secs(if options.quick { 1 } else { 5 });
-    let stock = [(stock(adapter, idle)?, stock(relay, idle)?)];
+    let stock = [[stock(adapter, idle)?, stock(relay, idle)?]];
     let lean = lean(options, idle)?;
 
     let mut table = Table::new(&["figure", "adapter", "bare relay", "ratio"]);
@@ -75,12 +75,18 @@ pub(crate) fn run(
         Bound::AtMost(3.0),
         starts.ours(),
     );
-    let [(stock, _)] = stock;
-    for (build, stock) in [(build, &stock)]
-        .into_iter()
-        .chain(lean.iter().map(|(build, stock)| (build, stock)))
-    {
-        note(build, stock, goals);
+    if let Some((build, stock)) = &lean {
+        let mebibyte = f64::from(1 << 20);
+        goals.note(
+            "resident idle, linked statically, MiB",
+            Bound::AtMost(2.5),
+            stock.resident / mebibyte,
+        );
+        goals.note(
+            "static executable, MiB",
+            Bound::AtMost(2.5),
+            build.size / mebibyte,
+        );
     }
     Ok(())
 }
@@ -126,20 +132,4 @@ fn lean(options: &Options, idle: Duration) -> io::Result<Option<(Build, Stock)>>
         )));
     }
     Ok(Some((build, stock(&Program::adapter(path), idle)?)))
-}
-
-fn note(build: &Build, stock: &Stock, goals: &mut Goals) {
-    let (mebibyte, linked) = (f64::from(1 << 20), build.linked());
-    goals.note(
-        &format!("resident idle, {linked}, MiB"),
-        Bound::AtMost(2.5),
-        stock.resident / mebibyte,
-    );
-    if build.is_static && build.stripped {
-        goals.note(
-            "release binary, static, stripped, MiB",
-            Bound::AtMost(2.5),
-            build.size / mebibyte,
-        );
-    }
 }

@@ -19,7 +19,7 @@ pub(crate) fn run(options: &Options, adapter: &Program, relay: &Program) -> io::
         sessions: SESSIONS,
     };
     let print = |axis: &str, cases: &[Case], name: fn(&Case) -> String| -> io::Result<()> {
-        let measured = turns::take(adapter, relay, cases, options.rounds, options.span)?;
+        let measured = turns::take(&[adapter, relay], cases, options.rounds, options.span)?;
         println!(
             "{}",
             turns::throughput_table(axis, "bare relay", &measured, name)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::flow::Flow;
 use crate::procfs::Usage;
-use crate::proxies::Link;
+use crate::proxies::Connections;
 use crate::script::Script;
 use crate::stats::Percentiles;
 
@@ -61,13 +61,13 @@ impl Sample {
 /// Keeps `window` messages outstanding for that long and measures in the midst of it; then takes in
 /// what is left.
 pub(crate) fn measure(
-    link: &mut Link,
+    connections: &mut Connections,
     pid: u32,
     script: &Script,
     window: usize,
     span: Span,
 ) -> io::Result<Sample> {
-    let mut flow = Flow::new(link, script, window, u64::MAX)?;
+    let mut flow = Flow::new(connections, script, window, u64::MAX)?;
     let begun = Instant::now();
     while flow.now().duration_since(begun) < span.warm {
         flow.step()?;
@@ -95,10 +95,10 @@ pub(crate) fn measure(
 /// Sends that many requests of the script, from its start and round it as often as need be, and
 /// takes all answers.
 pub(crate) fn send(
-    link: &mut Link,
+    connections: &mut Connections,
     script: &Script,
     window: usize,
     count: usize,
 ) -> io::Result<()> {
-    Flow::new(link, script, window, count as u64)?.finish()
+    Flow::new(connections, script, window, count as u64)?.finish()
 }

@@ -2,10 +2,11 @@
 //! own, checks every message it gets back, and prints tables. Beside the adapter runs a *bare
 //! relay*, the least a program can do to turn a NUM into a reply and an update; every figure is
 //! also given as the ratio to it, taken in turns. (There is a second such relay, the [`floor`], which
-//! makes use of what it knows of the load.)
+//! makes use of what it knows of the load; and a [`plain_chat`], which tells what the kit's ways to
+//! save time are worth.)
 //!
 //! `cargo bench -- --help` names the options. The way of a figure through the modules: [`options`]
-//! → a section ([`throughput`], [`tls`], [`sessions`], [`footprint`], [`calls`], [`growth`]) →
+//! → a section ([`throughput`], [`kit`], [`tls`], [`sessions`], [`footprint`], [`calls`], [`growth`]) →
 //! [`turns`] → [`subject`], a process under measurement on its [`proxies`] → [`load`], the
 //! generator, a [`flow`] of a [`script`] over a [`wire`] → [`stats`] → [`table`].
 
@@ -16,9 +17,11 @@ mod flow;
 mod footprint;
 mod goals;
 mod growth;
+mod kit;
 mod load;
 mod machine;
 mod options;
+mod plain_chat;
 mod procfs;
 mod proxies;
 mod relay;
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let relay = match arguments.next().as_deref() {
         Some("--bare-relay") => Some(relay::run as fn(u16, u16) -> io::Result<()>),
+        Some("--plain-chat") => Some(plain_chat::run as _),
         Some("--floor-relay") => Some(floor::run as _),
         _ => None,
     };
@@ -88,6 +92,9 @@ fn run(options: &Options) -> io::Result<()> {
     if options.wants("throughput") {
         throughput::run(options, &adapter, &relay, &mut goals)?;
     }
+    if options.wants("kit") {
+        kit::run(options, &adapter, &relay)?;
+    }
     if options.wants("tls") {
         tls::run(options, &adapter, &mut goals)?;
     }
@@ -98,7 +105,7 @@ fn run(options: &Options) -> io::Result<()> {
         footprint::run(options, &adapter, &relay, &build, &mut goals)?;
     }
     if options.wants("calls") {
-        calls::run(options, &adapter, &relay, &mut goals)?;
+        calls::run(options, &adapter, &relay)?;
     }
     goals.print();
     Ok(())

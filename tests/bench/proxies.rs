@@ -13,20 +13,18 @@ use rustls::{ServerConfig, ServerConnection};
 
 use crate::wire::{Channel, PATIENCE};
 
-/// The id of the SUB request.
-const SUBSCRIPTION: &str = "10000020c3e4d0462";
+/// The id of the SUB request, which every update names.
+pub(crate) const SUBSCRIPTION: &str = "10000020c3e4d0462";
 
 /// The Proxies' ends of the two connections.
-pub(crate) struct Link {
+pub(crate) struct Connections {
     /// Metadata requests and replies.
     pub(crate) metadata: Channel,
     /// Data requests, replies and updates.
     pub(crate) data: Channel,
-    /// The id of the SUB request that every update names.
-    pub(crate) subscription: &'static str,
 }
 
-impl Link {
+impl Connections {
     /// Waits for so long, in which nothing is owed: a word from the program is an error, and so is
     /// its end.
     pub(crate) fn keeps_silent(&self, time: Duration) -> io::Result<()> {
@@ -73,7 +71,7 @@ impl Proxies {
 
     /// Takes both connections, in whatever order they come, up to the reply to the subscription,
     /// and says when the second init was answered. Fails at once if that process ends instead.
-    pub(crate) fn serve(&self, pid: Pid) -> io::Result<(Link, Instant)> {
+    pub(crate) fn serve(&self, pid: Pid) -> io::Result<(Connections, Instant)> {
         let tls = self.tls.as_ref();
         let (metadata, data) = thread::scope(|scope| {
             let metadata = scope.spawn(|| accept(&self.metadata, pid, tls, "MPI"));
@@ -88,11 +86,7 @@ impl Proxies {
         }
         expect(&data.hear()?, &format!("{SUBSCRIPTION}|SUB|V"))?;
         Ok((
-            Link {
-                metadata,
-                data,
-                subscription: SUBSCRIPTION,
-            },
+            Connections { metadata, data },
             metadata_ready.max(data_ready),
         ))
     }

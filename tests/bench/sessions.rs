@@ -8,6 +8,7 @@ use crate::clients::Client;
 use crate::goals::{Bound, Goals};
 use crate::options::Options;
 use crate::procfs::{self, Usage};
+use crate::proxies::SUBSCRIPTION;
 use crate::script::{Script, Text};
 use crate::stats::Pairs;
 use crate::subject::{Program, Subject};
@@ -55,7 +56,7 @@ pub(crate) fn run(
     for agents in [200, u32::MAX] {
         let mut rounds = Vec::new();
         for _ in 0..options.rounds.min(3) {
-            rounds.push((open(adapter, agents, marks)?, open(relay, agents, marks)?));
+            rounds.push([open(adapter, agents, marks)?, open(relay, agents, marks)?]);
         }
         for (place, mark) in marks.iter().enumerate() {
             let figure = |of: fn(&Crowd) -> f64| {
@@ -122,12 +123,7 @@ fn open(program: &Program, agents: u32, marks: &[u32]) -> io::Result<Vec<Crowd>>
         .step_by(100)
         .map(client)
         .collect();
-    let script = Script::chat(
-        &talkers,
-        Text::Plain(64),
-        talkers.len(),
-        subject.link.subscription,
-    );
+    let script = Script::chat(&talkers, Text::Plain(64), talkers.len(), SUBSCRIPTION);
     subject.send(&script, WINDOW, script.len())?;
     Ok(crowds)
 }

@@ -61,18 +61,26 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// One figure of two contenders, measured in turns: each pair of values stems from neighbouring
-/// moments.
+/// moments. "Ours" is the one in question, the "floor" what it is compared with.
 pub(crate) struct Pairs(Vec<(f64, f64)>);
 
 impl Pairs {
-    /// Takes the same figure out of each pair of measurements.
-    pub(crate) fn of<T>(samples: &[(T, T)], figure: impl Fn(&T) -> f64) -> Self {
-        Self(
-            samples
-                .iter()
-                .map(|(ours, floor)| (figure(ours), figure(floor)))
-                .collect(),
-        )
+    /// Takes the same figure of the first two contenders out of each round.
+    pub(crate) fn of<T>(rounds: &[impl AsRef<[T]>], figure: impl Fn(&T) -> f64) -> Self {
+        Self::between(rounds, [0, 1], figure)
+    }
+
+    /// The same of any two, by their places in a round.
+    pub(crate) fn between<T>(
+        rounds: &[impl AsRef<[T]>],
+        places: [usize; 2],
+        figure: impl Fn(&T) -> f64,
+    ) -> Self {
+        let pair = |round: &[T]| {
+            let [ours, floor] = places.map(|place| figure(&round[place]));
+            (ours, floor)
+        };
+        Self(rounds.iter().map(|round| pair(round.as_ref())).collect())
     }
 
     /// The median of the first contender.

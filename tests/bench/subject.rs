@@ -1,5 +1,5 @@
 //! A program under measurement: started as a process of its own against the two Proxies of the
-//! bench, and killed when dropped. It is the adapter, plain or over TLS, or the bare relay.
+//! bench, and killed when dropped. It is the adapter, plain or over TLS, a relay, or the plain chat.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
@@ -14,7 +14,7 @@ use rustls::ServerConfig;
 use crate::clients::Client;
 use crate::load::{self, Sample, Span};
 use crate::procfs;
-use crate::proxies::{Link, Proxies};
+use crate::proxies::{Connections, Proxies};
 use crate::script::Script;
 
 /// A program that can be started any number of times.
@@ -42,16 +42,25 @@ impl Program {
         }
     }
 
-    /// The bare relay, or the one that looks nothing up: both are this executable.
+    /// The bare relay, or the one that looks nothing up.
     pub(crate) fn relay(floor: bool) -> io::Result<Self> {
-        let path = std::env::current_exe()?;
+        match floor {
+            true => Self::itself(&["--floor-relay"]),
+            false => Self::itself(&["--bare-relay"]),
+        }
+    }
+
+    /// The plain chat.
+    pub(crate) fn plain_chat() -> io::Result<Self> {
+        Self::itself(&["--plain-chat"])
+    }
+
+    /// This executable, in the part that the argument names.
+    fn itself(part: &'static [&'static str]) -> io::Result<Self> {
         Ok(Self {
-            path,
+            path: std::env::current_exe()?,
             arguments: Vec::new(),
-            ports: match floor {
-                true => [&["--floor-relay"], &[]],
-                false => [&["--bare-relay"], &[]],
-            },
+            ports: [part, &[]],
             tls: None,
             tracer: Vec::new(),
         })
@@ -97,7 +106,7 @@ pub(crate) struct Subject {
     process: Process,
     name: String,
     /// The connections, open and subscribed.
-    pub(crate) link: Link,
+    pub(crate) connections: Connections,
     /// From just before the process was made to the second of the two init replies.
     pub(crate) ready: Duration,
 }
@@ -115,10 +124,10 @@ impl Subject {
             traced: !program.tracer.is_empty(),
         };
         match proxies.serve(pid(process.child.id())?) {
-            Ok((link, ready)) => Ok(Self {
+            Ok((connections, ready)) => Ok(Self {
                 process,
                 name: program.path.display().to_string(),
-                link,
+                connections,
                 ready: ready - begun,
             }),
             Err(error) => Err(match process.child.try_wait()? {
@@ -148,19 +157,20 @@ impl Subject {
         span: Span,
     ) -> io::Result<Sample> {
         let pid = self.pid()?;
-        load::measure(&mut self.link, pid, script, window, span).map_err(|error| self.blame(error))
+        load::measure(&mut self.connections, pid, script, window, span)
+            .map_err(|error| self.blame(error))
     }
 
     /// Waits for so long, in which it must say nothing.
     pub(crate) fn keeps_silent(&self, time: Duration) -> io::Result<()> {
-        self.link
+        self.connections
             .keeps_silent(time)
             .map_err(|error| self.blame(error))
     }
 
     /// Sends that many requests, so many outstanding at a time, and takes all answers.
     pub(crate) fn send(&mut self, script: &Script, window: usize, count: usize) -> io::Result<()> {
-        load::send(&mut self.link, script, window, count).map_err(|error| self.blame(error))
+        load::send(&mut self.connections, script, window, count).map_err(|error| self.blame(error))
     }
 
     fn blame(&self, error: io::Error) -> io::Error {

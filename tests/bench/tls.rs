@@ -49,7 +49,7 @@ fn compare(options: &Options, plain: &Program, tls: &Program, goals: &mut Goals)
         sessions: SESSIONS,
     };
     let cases: Vec<_> = options.windows.iter().map(case).collect();
-    let measured = turns::take(tls, plain, &cases, options.rounds, options.span)?;
+    let measured = turns::take(&[tls, plain], &cases, options.rounds, options.span)?;
     turns::print(&measured, "text, outstanding", "plain", |case| {
         format!("64 B, {} outstanding", case.window)
     });

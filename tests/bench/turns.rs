@@ -1,11 +1,11 @@
-//! Two contenders in turns: for every case and every round one is measured right after the other,
-//! first the one, in the next round the other, so that whatever else the machine does meets both
-//! alike.
+//! Contenders in turns: for every case and every round they are measured one right after the other,
+//! each round begun by another one, so that whatever else the machine does meets all alike.
 
 use std::io;
 
 use crate::clients::Client;
 use crate::load::{Sample, Span};
+use crate::proxies::SUBSCRIPTION;
 use crate::script::{Script, Text};
 use crate::stats::Pairs;
 use crate::subject::{Program, Subject};
@@ -22,13 +22,12 @@ pub(crate) struct Case {
     pub(crate) sessions: u32,
 }
 
-/// A case with the samples of all rounds: our side's and the other's.
-pub(crate) type Measured = (Case, Vec<(Sample, Sample)>);
+/// A case with the samples of all rounds, in each those of the contenders in their order.
+pub(crate) type Measured = (Case, Vec<Vec<Sample>>);
 
-/// Runs all cases in all rounds; each round starts both programs anew.
+/// Runs all cases in all rounds; each round starts all programs anew.
 pub(crate) fn take(
-    ours: &Program,
-    other: &Program,
+    programs: &[&Program],
     cases: &[Case],
     rounds: usize,
     span: Span,
@@ -44,11 +43,11 @@ pub(crate) fn take(
         })
         .collect();
     for round in 0..rounds {
-        let mut subjects = [Subject::start(ours)?, Subject::start(other)?];
+        let started = programs.iter().map(|program| Subject::start(program));
+        let mut subjects = started.collect::<io::Result<Vec<_>>>()?;
         for subject in &mut subjects {
             subject.open(&clients)?;
         }
-        let [ours, other] = &mut subjects;
         for (case, samples) in &mut measured {
             // Longer than the window, or messages under way would not be told apart.
             let length = (case.window + 1).max(1024);
@@ -56,15 +55,19 @@ pub(crate) fn take(
                 &clients[..case.sessions as usize],
                 case.text,
                 length,
-                ours.link.subscription,
+                SUBSCRIPTION,
             );
+            // Another one begins in each round; the samples stand in the order of the programs.
+            let first = round % subjects.len();
+            subjects.rotate_left(first);
             let run = |subject: &mut Subject| subject.measure(&script, case.window, span);
-            samples.push(if round % 2 == 0 {
-                (run(ours)?, run(other)?)
-            } else {
-                let other = run(other)?;
-                (run(ours)?, other)
-            });
+            let mut taken = subjects
+                .iter_mut()
+                .map(run)
+                .collect::<io::Result<Vec<_>>>()?;
+            subjects.rotate_right(first);
+            taken.rotate_right(first);
+            samples.push(taken);
         }
     }
     Ok(measured)

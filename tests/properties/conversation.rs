@@ -1,22 +1,22 @@
-//! Whole conversations: every request gets the one answer that is due, every line that is said is well-formed ARI, and
+//! Whole conversations: every request gets the one answer that is due, every line that comes out is well-formed ARI, and
 //! each message goes where it must.
 
 use proptest::prelude::*;
 
 use crate::generate::{cases, script};
-use crate::twin::stage::play;
+use crate::twin::harness::play;
 
 proptest! {
     #![proptest_config(cases(400))]
 
     #[test]
-    fn the_library_and_its_twin_say_the_same(script in script()) {
+    fn the_library_and_its_twin_write_the_same(script in script()) {
         play(&script);
     }
 }
 
 #[test]
-fn a_message_goes_to_whoever_listens_at_the_time() {
+fn a_message_leaves_under_the_subscription_of_its_moment() {
     play(
         b"T1732348805123\n\
           M1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7|S|USER_AGENT|S|Mozilla/5.0\n\
@@ -51,7 +51,7 @@ fn room_is_used_to_the_byte() {
     let open = "T1732348805123\nM1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7\nD10|SUB|S|chat_room\n";
     let text = "x".repeat(60);
     for room in 0..500 {
-        // The second finds its sender known, and the third needs more than it looks.
+        // The third takes more bytes in the event than its request shows.
         let messages: String = [&text, &text, "a+b %7C"]
             .iter()
             .map(|text| format!("M2|NUM|S|#|S|S1|S|CHAT%7C{text}\n"))
@@ -80,7 +80,7 @@ fn the_clock_may_change_its_length_while_nothing_is_taken() {
 }
 
 #[test]
-fn who_talks_under_a_new_name_is_heard_under_it() {
+fn a_session_that_is_opened_anew_has_its_new_label() {
     play(
         b"T1732348805123\n\
           M1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7\n\
@@ -99,7 +99,7 @@ fn who_talks_under_a_new_name_is_heard_under_it() {
 }
 
 #[test]
-fn a_connection_that_is_going_away_hears_nobody() {
+fn a_data_connection_that_breaks_takes_no_event() {
     play(
         b"T1732348805123\n\
           M1|NNS|S|#|S|S1|S|REMOTE_IP|S|192.0.2.7\n\

@@ -19,14 +19,14 @@ pub(crate) fn cases(count: u32) -> ProptestConfig {
 pub(crate) type Bytes = Vec<u8>;
 
 /// Any text, most of it special.
-pub(crate) fn spicy() -> impl Strategy<Value = String> {
+pub(crate) fn awkward_text() -> impl Strategy<Value = String> {
     "([#$%+| \r\n\t\0a-c~é👋\u{202e}]|\\PC){0,16}"
 }
 
 /// What may stand between two pipes: right or wrong.
 pub(crate) fn token() -> impl Strategy<Value = Bytes> {
     prop_oneof![
-        4 => spicy().prop_flat_map(written),
+        4 => awkward_text().prop_flat_map(written),
         1 => "[#$%+0-9A-Fa-f]{0,6}".prop_map(String::into_bytes),
         1 => vec(any::<u8>().prop_filter("it ends a token", |byte| !b"|\n".contains(byte)), 0..8),
     ]
@@ -67,7 +67,7 @@ fn session() -> impl Strategy<Value = Bytes> {
 }
 
 fn message() -> impl Strategy<Value = Bytes> {
-    let chat = spicy().prop_flat_map(|text| written(format!("CHAT|{text}")));
+    let chat = awkward_text().prop_flat_map(|text| written(format!("CHAT|{text}")));
     prop_oneof![12 => chat, 1 => null(), 1 => one_of(&["", "CHAT|", "chat|x", "CHAT"]), 1 => token()]
 }
 
@@ -206,10 +206,10 @@ fn damaged(mut line: Bytes, damage: Damage) -> Bytes {
 
 /// A whole script, as [`twin::script`](crate::twin::script) has it.
 pub(crate) fn script() -> impl Strategy<Value = Bytes> {
-    let said = |mark: u8, line: Bytes| [&[mark][..], &line].concat();
+    let step_of = |mark: u8, line: Bytes| [&[mark][..], &line].concat();
     let step = prop_oneof![
-        30 => line(&METADATA).prop_map(move |line| said(b'M', line)),
-        12 => line(&DATA).prop_map(move |line| said(b'D', line)),
+        30 => line(&METADATA).prop_map(move |line| step_of(b'M', line)),
+        12 => line(&DATA).prop_map(move |line| step_of(b'D', line)),
         1 => Just(b";".to_vec()),
         1 => "O[089](|a|b)".prop_map(String::into_bytes),
         1 => prop_oneof![4 => Just("L"), 1 => Just("X")].prop_map(|mark| mark.as_bytes().to_vec()),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::twin::stage::play;
+use crate::twin::harness::play;
 
 #[test]
 fn every_script_that_is_kept_plays() {

@@ -1,4 +1,4 @@
-//! A log that nobody reads: the chat goes on.
+//! A log that is not read holds nothing up, and one that is read is whole.
 
 use crate::setup::SESSION;
 use crate::standin::{Server, Session};
@@ -26,7 +26,7 @@ impl Killed {
 }
 
 /// An adapter that has much to log, and nobody who reads it.
-fn with_unread_log(server: &Server) -> Killed {
+fn unread(server: &Server) -> Killed {
     tracing(server, Stdio::piped())
 }
 
@@ -44,7 +44,7 @@ fn tracing(server: &Server, log: Stdio) -> Killed {
 #[test]
 fn a_log_that_nobody_reads_keeps_nobody_waiting() {
     let server = Server::start();
-    let mut child = with_unread_log(&server);
+    let mut child = unread(&server);
     let (mut metadata, mut data) = server.meet();
     metadata.open(&Session::new(SESSION, "192.0.2.7", "Browser"));
     data.subscribe("chat_room");
@@ -74,7 +74,7 @@ fn a_log_that_nobody_reads_keeps_nobody_waiting() {
 #[test]
 fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
     let server = Server::start();
-    let mut child = with_unread_log(&server);
+    let mut child = unread(&server);
     let (mut metadata, _data) = server.meet();
     for _ in 0..200 {
         metadata.send_say("no such session", &"x".repeat(2000));

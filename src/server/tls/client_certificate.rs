@@ -3,7 +3,7 @@
 //! How the files are read is not known here.
 
 use super::certificate::public_key;
-use super::errors::{TlsError, escaped};
+use super::error::{TlsError, escaped};
 use super::files;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;

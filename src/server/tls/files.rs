@@ -3,7 +3,7 @@
 //! Files may be PEM or DER, as other tools leave them. What is done with their content is not known
 //! here.
 
-use super::errors::TlsError;
+use super::error::TlsError;
 use memchr::memmem;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

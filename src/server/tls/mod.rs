@@ -5,13 +5,15 @@
 
 mod certificate;
 mod client_certificate;
-mod errors;
+mod error;
+mod explain;
 mod files;
 mod handshake;
 mod session;
 mod trust;
 
-pub use errors::{Stage, TlsError};
+pub use error::TlsError;
+pub use explain::Stage;
 pub use handshake::HANDSHAKE_TIMEOUT;
 pub use session::{Reader, RecordLimit, Session};
 

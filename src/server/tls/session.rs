@@ -85,13 +85,11 @@ impl Session {
     }
 
     /// The socket underneath.
-    #[must_use]
     pub fn socket(&self) -> &Arc<TcpStream> {
         &self.socket
     }
 
     /// Version and cipher suite, for the log.
-    #[must_use]
     pub fn negotiated(&self) -> String {
         let Shared { connection, .. } = &*self.lock();
         let version = connection.protocol_version().and_then(|v| v.as_str());
@@ -137,7 +135,6 @@ impl Session {
     }
 
     /// Whether the session has encrypted as many records as it may, and has to end.
-    #[must_use]
     pub fn is_limit_reached(&self) -> bool {
         self.lock().records_left == 0
     }
@@ -156,7 +153,6 @@ impl Session {
 
     /// Explains the end of the connection: by an error of reading or writing, or without any. `None` if
     /// TLS has nothing to do with it.
-    #[must_use]
     pub fn explain(&self, error: Option<&io::Error>, stage: Stage) -> Option<TlsError> {
         let explained = error.and_then(|error| self.client.explain(error, stage));
         let version = self.lock().connection.protocol_version();

@@ -4,7 +4,7 @@
 //! What an operator reads of a rejected server is not decided here.
 
 use super::certificate::{may_issue, public_key};
-use super::errors::{TlsError, escaped};
+use super::error::{TlsError, escaped};
 use super::files;
 use crate::ari::escape::Escaped;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

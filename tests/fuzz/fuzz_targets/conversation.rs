@@ -8,4 +8,4 @@ mod twin;
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|script: &[u8]| twin::stage::play(script));
+fuzz_target!(|script: &[u8]| twin::harness::play(script));

@@ -6,10 +6,14 @@
 #[path = "../../properties/twin/mod.rs"]
 mod twin;
 
-use chat_adapter::ari::request::{Head, Method, QuickMessage, Request};
+use std::borrow::Cow;
+
+use chat_adapter::ari::parameters::Parameters;
+use chat_adapter::ari::request::{Args, Head, Method, Request};
 use libfuzzer_sys::fuzz_target;
+use twin::harness::play;
 use twin::request::{DATA, METADATA};
-use twin::stage::play;
+use twin::text::{Value, decode};
 
 /// Those of the connection itself are parsed and not served.
 const OPENING: [&str; 3] = ["MPI", "DPI", "CLOSE"];
@@ -31,8 +35,7 @@ fuzz_target!(|input: &[u8]| {
     play(&[before.as_bytes(), side, &line].concat());
 });
 
-/// Takes the line apart; nothing of it may be lost, every string can be asked for, and the quick way finds what the
-/// other does.
+/// Takes the line apart; nothing of it may be lost, and every string can be asked for.
 fn parse(line: &[u8]) {
     let Some(head) = Head::of(line) else { return };
     let start = [head.id, b"|", head.method].concat();
@@ -40,24 +43,49 @@ fn parse(line: &[u8]) {
     let Some(method) = Method::named(head.method) else {
         return;
     };
-    let request = Request::parse(method, head.args);
-    for prefix in [&b""[..], b"CHAT%7C"] {
-        let Some(quick) = QuickMessage::of(line, prefix) else {
-            continue;
-        };
-        let Ok(Request::NotifyUserMessage { session, message }) = request else {
-            panic!("{quick:?} is {request:?}");
-        };
-        let found = (quick.id, quick.session, quick.message);
-        assert_eq!(found, (head.id, session, message));
-        assert_eq!(message.0.strip_prefix(prefix), Some(quick.rest.bytes()));
-    }
-    match request {
-        Ok(Request::Init(pairs) | Request::Close(pairs)) => {
-            let read: Vec<_> = pairs.collect();
-            assert!(read.len() <= line.len());
+    assert_eq!(method.name().as_bytes(), head.method);
+    parameters(line, head.args);
+    match Request::parse(method, head.args) {
+        Ok(Request::GetItemData(items) | Request::GetUserItemData { items, .. }) => {
+            assert!(items.count() <= line.len());
         }
         Ok(_) => {}
         Err(malformed) => assert!(!malformed.to_string().is_empty()),
     }
+}
+
+/// The arguments as those of an init are what the twin makes of them; as those of a login, whatever they are, each
+/// can be asked for.
+fn parameters(line: &[u8], args: Args<'_>) {
+    let owned = |(name, value): (Cow<'_, str>, Option<Cow<'_, str>>)| {
+        (name.into_owned(), value.map(Cow::into_owned))
+    };
+    let init = Parameters::of_init(args).map(|pairs| pairs.iter().map(owned).collect());
+    assert_eq!(
+        init.map_err(|error| assert!(!error.to_string().is_empty())),
+        pairs(line)
+    );
+    let unchecked = Parameters::unchecked(args);
+    let read: Vec<_> = unchecked.iter().collect();
+    assert!(read.len() <= line.len());
+    if let Some((name, value)) = read.last() {
+        assert_eq!(&unchecked.get(name), value);
+    }
+}
+
+/// Names and values of a line whose arguments are pairs of strings; `Err` when they are not.
+fn pairs(line: &[u8]) -> Result<Vec<(String, Value)>, ()> {
+    let mut tokens: Vec<&[u8]> = line.split(|byte| *byte == b'|').skip(2).collect();
+    if tokens == [b""] {
+        tokens.clear();
+    }
+    let mut pairs = Vec::new();
+    for pair in tokens.chunks(4) {
+        let [b"S", name, b"S", value] = pair else {
+            return Err(());
+        };
+        let (name, value) = (decode(name)?, decode(value)?);
+        pairs.extend(name.map(|name| (name, value)));
+    }
+    Ok(pairs)
 }

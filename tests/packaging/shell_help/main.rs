@@ -70,7 +70,7 @@ fn levels() -> String {
 
 /// What an option does, in one line.
 fn help(option: &Opt) -> String {
-    option.help.join(" ")
+    option.help.replace('\n', " ")
 }
 
 /// The same without its default, for a narrow column.

@@ -1,11 +1,11 @@
-//! The chat itself: who is here, who listens, and what each request must be answered.
+//! The chat itself: its sessions, the subscription, and what each request must be answered.
 
 use std::collections::BTreeMap;
 
 use super::request::Ask;
 use super::text::{Encoding, encode};
 
-/// What the server is to hear.
+/// What the Proxy must be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Exactly this after the method.
@@ -34,7 +34,7 @@ pub(crate) struct Chat {
     /// The id of the open subscription.
     subscription: Option<Vec<u8>>,
     /// The data connection takes nothing any more.
-    deaf: bool,
+    is_broken: bool,
     /// Bytes of events that may still be queued.
     pub(crate) room: usize,
     /// Messages answered with success, and messages refused.
@@ -68,12 +68,12 @@ impl Chat {
     /// The data connection was lost and opened again.
     pub(crate) fn data_reopened(&mut self) {
         self.subscription = None;
-        self.deaf = false;
+        self.is_broken = false;
     }
 
-    /// The data connection is about to be lost.
-    pub(crate) fn data_deafened(&mut self) {
-        self.deaf = true;
+    /// The data connection breaks: it takes nothing any more.
+    pub(crate) fn data_broken(&mut self) {
+        self.is_broken = true;
     }
 
     /// Answers a data request; what comes first is an event that goes before the answer.
@@ -120,7 +120,7 @@ impl Chat {
                 Answer::Exact(items.collect::<Vec<_>>().join("|"))
             }
             Ok(Ask::Assent) => void(),
-            Ok(Ask::Say(session, message)) => return self.say(session, message),
+            Ok(Ask::Message(session, message)) => return self.message(session, message),
             Ok(other) => unreachable!("{other:?} is no metadata request"),
         };
         (None, answer)
@@ -154,7 +154,11 @@ impl Chat {
         self.sessions.insert(session, label);
     }
 
-    fn say(&mut self, session: Option<String>, message: Option<String>) -> (Option<Event>, Answer) {
+    fn message(
+        &mut self,
+        session: Option<String>,
+        message: Option<String>,
+    ) -> (Option<Event>, Answer) {
         let outcome = self.relay(session, message);
         match outcome {
             Ok(event) => {
@@ -180,7 +184,7 @@ impl Chat {
         }
         let label = self.sessions.get(&session.unwrap_or_default());
         let label = label.ok_or(Answer::Saying("EN", LOST))?;
-        let subscription = self.subscription.as_ref().filter(|_| !self.deaf);
+        let subscription = self.subscription.as_ref().filter(|_| !self.is_broken);
         let subscription = subscription.ok_or_else(|| refusal.clone())?;
         let event = self.event(subscription, label, text);
         if event.len() > self.room {

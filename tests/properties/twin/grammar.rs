@@ -17,12 +17,12 @@ pub(crate) struct Reply {
 
 /// Takes a reply to a request with this id apart. The id may be any bytes, so it has to be known.
 pub(crate) fn reply(line: &[u8], id: &[u8], encoding: Encoding) -> Result<Reply, String> {
-    let shown = || format!("{}: ", line.escape_ascii());
+    let escaped = || format!("{}: ", line.escape_ascii());
     let rest = line
         .strip_prefix(id)
         .and_then(|rest| rest.strip_prefix(b"|"))
-        .ok_or_else(|| shown() + "not the id asked under")?;
-    let rest = std::str::from_utf8(rest).map_err(|_| shown() + "not UTF-8")?;
+        .ok_or_else(|| escaped() + "not the id asked under")?;
+    let rest = std::str::from_utf8(rest).map_err(|_| escaped() + "not UTF-8")?;
     let mut tokens = rest.split('|');
     let method = tokens.next().unwrap_or_default().to_owned();
     let tokens: Vec<&str> = tokens.collect();
@@ -35,9 +35,9 @@ pub(crate) fn reply(line: &[u8], id: &[u8], encoding: Encoding) -> Result<Reply,
     if let [kind, message] = tokens[..]
         && errors(&reply.method).contains(&kind)
     {
-        let message = canonical(message, encoding).ok_or_else(|| shown() + "a bad message")?;
+        let message = canonical(message, encoding).ok_or_else(|| escaped() + "a bad message")?;
         if message.is_empty() {
-            return Err(shown() + "an error that says nothing");
+            return Err(escaped() + "an error without a message");
         }
         reply.result = kind.to_owned();
         reply.message = Some(message);
@@ -57,7 +57,7 @@ pub(crate) fn reply(line: &[u8], id: &[u8], encoding: Encoding) -> Result<Reply,
     if fits {
         Ok(reply)
     } else {
-        Err(shown() + "not a result of its method")
+        Err(escaped() + "not a result of its method")
     }
 }
 

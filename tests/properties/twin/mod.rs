@@ -1,5 +1,6 @@
 //! The chat and the protocol a second time, written from their description and for plainness alone: what the
-//! library says is compared with what is said here. Nothing of the library is used, except where [`stage`] drives it.
+//! library writes is compared with what is written here. Nothing of the library is used, except where [`harness`] drives
+//! it.
 //!
 //! The fuzz targets include this directory too.
 
@@ -11,7 +12,7 @@
 pub(crate) mod chat;
 pub(crate) mod framing;
 pub(crate) mod grammar;
+pub(crate) mod harness;
 pub(crate) mod request;
 pub(crate) mod script;
-pub(crate) mod stage;
 pub(crate) mod text;

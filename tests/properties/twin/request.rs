@@ -27,8 +27,8 @@ pub(crate) enum Ask {
     /// `GIT` and `GUI`.
     Items(Vec<Value>),
     /// `NUM`: session and message.
-    Say(Value, Value),
-    /// What is answered `V` whatever it says.
+    Message(Value, Value),
+    /// What is answered `V` whatever its arguments are.
     Assent,
     /// `SUB`.
     Subscribe(Value),
@@ -88,7 +88,7 @@ impl<'a> Line<'a> {
             }
             "NUM" => {
                 tokens.string()?;
-                Ask::Say(tokens.string()?, tokens.string()?)
+                Ask::Message(tokens.string()?, tokens.string()?)
             }
             "NNT" => {
                 tokens.strings(2)?;

@@ -11,7 +11,7 @@
 //! T<millis>  the time
 //! ```
 //!
-//! Anything else says nothing.
+//! Any other line is skipped.
 
 use super::text::Encoding;
 
@@ -19,7 +19,7 @@ use super::text::Encoding;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step<'a> {
     /// The metadata connection opens; what is empty names no instance.
-    Open(Spoken, &'a str),
+    Open(Version, &'a str),
     /// One read of metadata requests.
     Metadata(Vec<&'a [u8]>),
     /// One read of data requests.
@@ -27,7 +27,7 @@ pub(crate) enum Step<'a> {
     /// The data connection is lost and opened again.
     Lose,
     /// The data connection takes nothing any more.
-    Deafen,
+    Break,
     /// The room for events.
     Room(usize),
     /// The time, in milliseconds since the epoch.
@@ -36,7 +36,7 @@ pub(crate) enum Step<'a> {
 
 /// The versions that matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spoken {
+pub(crate) enum Version {
     /// 1.9.1.
     Modern,
     /// 1.8.3.
@@ -45,12 +45,12 @@ pub(crate) enum Spoken {
     Oldest,
 }
 
-impl Spoken {
+impl Version {
     /// How strings are written.
     pub(crate) fn encoding(self) -> Encoding {
         match self {
-            Spoken::Modern => Encoding::Smart,
-            Spoken::Old | Spoken::Oldest => Encoding::Form,
+            Version::Modern => Encoding::Smart,
+            Version::Old | Version::Oldest => Encoding::Form,
         }
     }
 }
@@ -83,7 +83,7 @@ pub(crate) fn steps(script: &[u8]) -> Vec<Step<'_>> {
                 None => continue,
             },
             (b'L', _) => Step::Lose,
-            (b'X', _) => Step::Deafen,
+            (b'X', _) => Step::Break,
             (b'F', _) => Step::Room(number(rest).min(MOST_ROOM as u64) as usize),
             (b'T', _) => Step::Time(number(rest).min(LAST_MILLIS)),
             _ => continue,
@@ -96,12 +96,12 @@ pub(crate) fn steps(script: &[u8]) -> Vec<Step<'_>> {
 
 fn opening(rest: &[u8]) -> Option<Step<'_>> {
     let (version, instance) = rest.split_first()?;
-    let spoken = match version {
-        b'9' => Spoken::Modern,
-        b'8' => Spoken::Old,
-        _ => Spoken::Oldest,
+    let version = match version {
+        b'9' => Version::Modern,
+        b'8' => Version::Old,
+        _ => Version::Oldest,
     };
-    Some(Step::Open(spoken, std::str::from_utf8(instance).ok()?))
+    Some(Step::Open(version, std::str::from_utf8(instance).ok()?))
 }
 
 /// The digits there are; anything else counts as nothing.

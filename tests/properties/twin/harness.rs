@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chat_adapter::chat::{ChatData, ChatMetadata, Room};
-use chat_adapter::server::local::{LocalDataProxy, LocalMetadataProxy, LocalProxy};
+use chat_adapter::server::local::LocalProxy;
 
 use super::chat::{Answer, Chat};
 use super::grammar;
 use super::request::{DATA, Line, METADATA};
-use super::script::{Spoken, Step, steps};
+use super::script::{Step, Version, steps};
 use super::text::{Encoding, encode};
 
 thread_local! {
@@ -21,11 +21,11 @@ thread_local! {
 }
 
 /// The library and its twin.
-struct Stage {
+struct Harness {
     room: Arc<Room>,
-    metadata: LocalMetadataProxy<ChatMetadata>,
-    data: LocalDataProxy<ChatData>,
-    spoken: Spoken,
+    metadata: LocalProxy,
+    data: LocalProxy,
+    version: Version,
     twin: Chat,
     space: usize,
 }
@@ -39,45 +39,45 @@ enum Due {
 /// Plays a script.
 ///
 /// # Panics
-/// As soon as the two differ, or anything is said that the protocol does not allow.
+/// As soon as the two differ, or a line comes out that the protocol does not allow.
 pub(crate) fn play(script: &[u8]) {
-    let mut stage = Stage::new();
+    let mut harness = Harness::new();
     for step in steps(script) {
-        stage.step(&step);
+        harness.step(&step);
     }
 }
 
-impl Stage {
+impl Harness {
     fn new() -> Self {
         let room = Arc::<Room>::default();
         let now = || NOW.with(Cell::get);
         NOW.with(|time| time.set(0));
         let metadata = ChatMetadata::new(Arc::clone(&room), jiff::tz::TimeZone::UTC);
-        let mut stage = Self {
+        let mut harness = Self {
             metadata: LocalProxy::metadata(metadata.with_clock(now)),
             data: LocalProxy::data_at(ChatData::new(Arc::clone(&room)), now),
             room,
-            spoken: Spoken::Modern,
+            version: Version::Modern,
             twin: Chat::default(),
             space: 1 << 16,
         };
-        stage.open_metadata(Spoken::Modern, "");
-        stage.open_data();
-        stage
+        harness.open_metadata(Version::Modern, "");
+        harness.open_data();
+        harness
     }
 
     fn step(&mut self, step: &Step<'_>) {
         match step {
-            Step::Open(spoken, instance) => self.open_metadata(*spoken, instance),
+            Step::Open(version, instance) => self.open_metadata(*version, instance),
             Step::Metadata(lines) => self.metadata(lines),
             Step::Data(lines) => self.data(lines),
             Step::Lose => {
                 self.twin.data_reopened();
                 self.open_data();
             }
-            Step::Deafen => {
+            Step::Break => {
                 self.data.break_off();
-                self.twin.data_deafened();
+                self.twin.data_broken();
             }
             Step::Room(space) => {
                 self.space = *space;
@@ -91,13 +91,13 @@ impl Stage {
         self.compare_counts();
     }
 
-    fn open_metadata(&mut self, spoken: Spoken, instance: &str) {
-        self.spoken = spoken;
+    fn open_metadata(&mut self, version: Version, instance: &str) {
+        self.version = version;
         self.metadata.reconnect();
-        let agreed = match spoken {
-            Spoken::Modern => "|S|ARI.version|S|1.9.1",
-            Spoken::Old => "|S|ARI.version|S|1.8.3",
-            Spoken::Oldest => "",
+        let agreed = match version {
+            Version::Modern => "|S|ARI.version|S|1.9.1",
+            Version::Old => "|S|ARI.version|S|1.8.3",
+            Version::Oldest => "",
         };
         let instance = Some(instance).filter(|name| !name.is_empty());
         let named = instance.map_or(String::new(), |instance| {
@@ -108,7 +108,10 @@ impl Stage {
         self.metadata.send(init.as_bytes()).expect("a good init");
         let answer = if agreed.is_empty() { "|V" } else { agreed };
         let answer = format!("1|MPI{answer}\r\n");
-        assert_eq!(shown(&self.metadata.received()), shown(answer.as_bytes()));
+        assert_eq!(
+            escaped(&self.metadata.received()),
+            escaped(answer.as_bytes())
+        );
         self.twin.metadata_opened(instance);
     }
 
@@ -117,11 +120,11 @@ impl Stage {
         self.data.set_update_limit(self.space);
         let init = b"1|DPI|S|ARI.version|S|1.9.1\r\n";
         self.data.send(init).expect("a good init");
-        assert_eq!(shown(&self.data.received()), shown(init));
+        assert_eq!(escaped(&self.data.received()), escaped(init));
     }
 
     fn metadata(&mut self, lines: &[&[u8]]) {
-        let encoding = self.spoken.encoding();
+        let encoding = self.version.encoding();
         let mut answers = Vec::new();
         let mut events = Vec::new();
         self.twin.room = self.space;
@@ -190,7 +193,7 @@ fn compare(stream: &[u8], due: &[Due], encoding: Encoding) {
     for due in due {
         let line = lines.next().unwrap_or_default();
         match due {
-            Due::Event(event) => assert_eq!(shown(line), shown(event)),
+            Due::Event(event) => assert_eq!(escaped(line), escaped(event)),
             Due::Answer(id, method, answer) => {
                 let line = line.strip_suffix(b"\r\n").expect("a whole line");
                 let reply = grammar::reply(line, id, encoding).unwrap_or_else(|e| panic!("{e}"));
@@ -201,16 +204,16 @@ fn compare(stream: &[u8], due: &[Due], encoding: Encoding) {
                     Answer::Saying(kind, message) => (*kind, Some(*message)),
                 };
                 let got = (reply.result.as_str(), reply.message.as_deref());
-                assert_eq!(got, expected, "{}", shown(line));
+                assert_eq!(got, expected, "{}", escaped(line));
             }
         }
     }
-    let rest: Vec<String> = lines.map(shown).collect();
-    assert!(rest.is_empty(), "too much was said: {rest:?}");
+    let rest: Vec<String> = lines.map(escaped).collect();
+    assert!(rest.is_empty(), "nothing more was due: {rest:?}");
 }
 
 /// A line in a failure: escaped, and without the rest of what is long.
-fn shown(line: &[u8]) -> String {
+fn escaped(line: &[u8]) -> String {
     let mut text = line.escape_ascii().to_string();
     if text.len() > 4000 {
         let length = text.len();

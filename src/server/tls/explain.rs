@@ -6,13 +6,12 @@
 use super::Client;
 use super::certificate::{best_attribute, names};
 use super::client_certificate::Answer;
+use super::error::TlsError;
 use crate::ari::escape::Escaped;
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
-use std::fmt;
 use std::io;
-use std::path::Path;
 
 const OLD_TLS: &str = "the peer refuses TLS 1.2 and 1.3, and older versions are not spoken here";
 
@@ -31,49 +30,6 @@ const GIVE_IT: &str =
 
 /// So many names of a certificate are listed.
 const MAX_NAMES: usize = 10;
-
-/// Why TLS cannot be set up, or why it ended. [`Display`](fmt::Display) gives the message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsError {
-    /// What is wrong, on one line.
-    pub message: String,
-    /// Whether it stays until somebody changes something: then a quick retry is in vain.
-    pub lasting: bool,
-}
-
-impl TlsError {
-    pub(super) fn lasting(message: impl fmt::Display) -> TlsError {
-        TlsError {
-            message: message.to_string(),
-            lasting: true,
-        }
-    }
-
-    pub(super) fn temporary(message: impl fmt::Display) -> TlsError {
-        TlsError {
-            lasting: false,
-            ..TlsError::lasting(message)
-        }
-    }
-
-    /// What is wrong with a file: its name, then `what`.
-    pub(super) fn of_file(path: &Path, what: impl fmt::Display) -> TlsError {
-        TlsError::lasting(format_args!("{} {what}", escaped(path)))
-    }
-}
-
-impl fmt::Display for TlsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for TlsError {}
-
-/// The name of a file, for the log.
-pub(super) fn escaped(path: &Path) -> Escaped<'_> {
-    Escaped(path.as_os_str().as_encoded_bytes())
-}
 
 /// How far a connection had come when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
