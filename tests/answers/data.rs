@@ -165,19 +165,21 @@ struct Sent {
     accepted: bool,
 }
 
-/// Sends numbered messages, a window of them at a time, until the alternation is over.
+/// Sends numbered messages, a window of them in one write so that many are served at a time, until
+/// the alternation is over.
 fn flood(metadata: &mut MetadataProxy, rounds_over: &AtomicUsize, last: usize) -> Vec<Sent> {
-    const WINDOW: usize = 16;
+    const WINDOW: usize = 256;
     let mut sent = Vec::new();
     while rounds_over.load(Ordering::SeqCst) < last {
-        let window: Vec<(String, usize)> = (0..WINDOW)
+        let (ids, lines): (Vec<_>, Vec<_>) = (0..WINDOW)
             .map(|n| {
-                let over = rounds_over.load(Ordering::SeqCst);
-                let text = (sent.len() + n).to_string();
-                (metadata.send_say(SESSION, &text), over)
+                let text = format!("CHAT|{}", sent.len() + n);
+                metadata.compose("NUM", &[None, Some(SESSION), Some(&text)])
             })
-            .collect();
-        for (id, rounds_over) in window {
+            .unzip();
+        let rounds_over = rounds_over.load(Ordering::SeqCst);
+        metadata.connection.send_lines(lines);
+        for id in ids {
             let accepted = metadata.outcome(&id).is_ok();
             sent.push(Sent {
                 rounds_over,

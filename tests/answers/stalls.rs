@@ -138,7 +138,7 @@ fn a_data_proxy_that_reads_slowly_gets_its_answers_while_messages_flood_in() {
                 }
             }
         });
-        refusals.recv_timeout(DEADLINE).expect("the queue is full");
+        refusals.recv_timeout(DEADLINE).expect("the outbox is full");
         let before = accepted.load(Ordering::SeqCst);
         let reply = ask_slowly(&mut data, ("SUB", "other"), &refusals, &mut updates);
         assert_eq!(reply.result, "EU|No such item");

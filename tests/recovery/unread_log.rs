@@ -56,7 +56,7 @@ fn a_log_that_nobody_reads_keeps_nobody_waiting() {
         assert_eq!(data.chat().message, text);
     }
     // Read again, the log goes on, and says what is missing. It is more than a pipe holds, so that
-    // there is room in the adapter's own queue, too.
+    // there is room in the adapter's own buffer, too.
     let mut log = child.0.stderr.take().expect("a pipe");
     log.read_exact(&mut vec![0; 128 << 10]).expect("a log");
     metadata.say(SESSION, "again").expect("success");

@@ -316,3 +316,12 @@ fn a_data_proxy_insists_that_the_snapshot_ends_before_the_reply() {
     let (connection, _adapter) = connected(&[&format!("{reply}{eos}")]);
     failure(|| drop(DataProxy::new(connection, Encoding::Smart).subscribe("a")));
 }
+
+#[test]
+fn a_data_proxy_takes_no_update_of_the_subscription_before() {
+    let update = "1732348800000|UD3|S|a|S|1|B|0|S|x|S|y\r\n";
+    let eos = "1732348800000|EOS|S|a|S|100000010c3e4d0462\r\n";
+    let reply = "100000010c3e4d0462|SUB|V\r\n";
+    let (connection, _adapter) = connected(&[&format!("{update}{eos}{reply}")]);
+    failure(|| drop(DataProxy::new(connection, Encoding::Smart).subscribe("a")));
+}
