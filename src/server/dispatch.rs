@@ -217,7 +217,7 @@ impl Dispatch {
             encoding: self.encoding.unwrap_or(Encoding::Form),
         };
         match self.encoding {
-            _ if method == Method::Close => Err(self.close_request(head.args)),
+            _ if method == Method::Close => Err(self.close_request(head.args, is_too_long)),
             Some(_) if method.is_init() => {
                 Err(Disconnect::Protocol(format!("a second init: {method}")))
             }
@@ -316,8 +316,8 @@ impl Dispatch {
     }
 
     /// What a `CLOSE` comes to. One whose parameters cannot be read closes the connection all the
-    /// same. A reason that quotes the password is not logged.
-    fn close_request(&self, args: Args<'_>) -> Disconnect {
+    /// same. A reason that quotes the password, or a part of which is not known, is not logged.
+    fn close_request(&self, args: Args<'_>, is_too_long: bool) -> Disconnect {
         let credentials = self.credentials.as_ref();
         let quotes = |reason: &str| {
             credentials.is_some_and(|credentials| reason.contains(credentials.password.reveal()))
@@ -326,6 +326,7 @@ impl Dispatch {
         let at_hello = self.encoding.is_none() && !self.wait.has_taken_hello;
         Disconnect::CloseRequest {
             reason: reason.map(|reason| match quotes(&reason) {
+                _ if is_too_long => "(a reason that is too long)".into(),
                 true => "(a reason that quotes the password)".into(),
                 false => reason.into_owned(),
             }),
