@@ -8,8 +8,9 @@ use std::io::{self, Read};
 /// The longest line taken, in bytes, its line end not counted.
 pub const MAX_LINE: usize = 4 << 20;
 
-/// How many bytes are asked for in one read while lines are of ordinary length.
-pub const READ_SIZE: usize = 256 << 10;
+/// How many bytes are asked for in one read while lines are of ordinary length: so many that the
+/// calls do not count, and so few that they and what is written for them stay in a core's cache.
+pub const READ_SIZE: usize = 64 << 10;
 
 /// How much of a line that is too long is handed out, in bytes: enough for its id and method.
 const HEAD: usize = 512;
