@@ -50,7 +50,6 @@ impl Default for LineBuffer {
 
 impl LineBuffer {
     /// An empty buffer, at the start of a stream.
-    #[must_use]
     pub fn new() -> Self {
         LineBuffer {
             buffer: vec![0; READ_SIZE],
@@ -151,13 +150,11 @@ impl LineBuffer {
     }
 
     /// What is held of a line that has not ended yet.
-    #[must_use]
     pub fn pending(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
     /// How many bytes of memory the buffer takes.
-    #[must_use]
     pub fn capacity(&self) -> usize {
         self.buffer.capacity()
     }

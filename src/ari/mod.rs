@@ -4,6 +4,7 @@
 //! adapter answers. The documentation refers to the protocol's parts by number: 1 connections,
 //! 2 lines and encodings, 3 opening, 4 keepalive, 5 close, 6 metadata, 7 data, 8 malformed lines.
 
+pub mod args;
 pub mod escape;
 pub mod framing;
 pub mod notification;

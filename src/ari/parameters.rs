@@ -2,7 +2,7 @@
 //!
 //! They are checked when the request is parsed, and decoded when somebody asks for them.
 
-use super::request::{Args, Malformed};
+use super::args::{Args, Malformed};
 use super::text;
 use std::borrow::Cow;
 
@@ -40,13 +40,11 @@ impl<'a> Parameters<'a> {
     }
 
     /// What can be read of them: the rest is passed over.
-    #[must_use]
     pub fn unchecked(args: Args<'a>) -> Parameters<'a> {
         Parameters(args)
     }
 
     /// The value of that name; `None` if it is null, or if there is no such name.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
         let found = self.iter().filter(|(found, _)| found == name).last();
         found.and_then(|(_, value)| value)

@@ -30,7 +30,6 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// As it stands on the wire.
-    #[must_use]
     pub fn token(self) -> &'static str {
         match self {
             ErrorKind::Generic => "E",
@@ -49,7 +48,6 @@ impl ErrorKind {
     }
 
     /// Whether the reply to `method` may say so (sections 3, 6 and 7).
-    #[must_use]
     pub fn is_allowed_for(self, method: Method) -> bool {
         use ErrorKind::{
             Access, Conflict, Credits, Data, Failure, Items, Metadata, Notification, Resource,
@@ -239,7 +237,6 @@ impl<'b> Names<'b> {
     }
 
     /// Whether none was added yet.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.is_empty
     }

@@ -113,7 +113,6 @@ impl<'a> Text<'a> {
     }
 
     /// The string, or `None` for null. Borrows where nothing is escaped.
-    #[must_use]
     #[inline]
     pub fn decode(self) -> Option<Cow<'a, str>> {
         match self.token {
@@ -125,19 +124,16 @@ impl<'a> Text<'a> {
     }
 
     /// Whether it is null, which is not the empty string.
-    #[must_use]
     pub fn is_null(self) -> bool {
         !self.is_rest && self.token == b"#"
     }
 
     /// Whether it is the empty string.
-    #[must_use]
     pub fn is_empty(self) -> bool {
         self.token.is_empty() || (!self.is_rest && self.token == b"$")
     }
 
     /// What follows `prefix`, if the string starts with that. A string that is null does not.
-    #[must_use]
     pub fn strip_prefix(self, prefix: &str) -> Option<Text<'a>> {
         let mut rest = self.token;
         if self.is_null() || self.is_empty() {

@@ -21,7 +21,6 @@ pub enum Version {
 
 impl Version {
     /// As it stands on the wire.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Version::V1_8_0 => "1.8.0",
@@ -33,7 +32,6 @@ impl Version {
     }
 
     /// How strings are written once it is agreed.
-    #[must_use]
     pub fn encoding(self) -> Encoding {
         if self.is_1_8() {
             Encoding::Form
@@ -43,7 +41,6 @@ impl Version {
     }
 
     /// Whether it is one of the 1.8 family, which demands keepalives without saying so (section 4).
-    #[must_use]
     pub fn is_1_8(self) -> bool {
         !matches!(self, Version::V1_9_0 | Version::V1_9_1)
     }

@@ -50,7 +50,6 @@ impl Connection {
     }
 
     /// Its name in the log, such as `data localhost:8001`.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }

@@ -9,7 +9,8 @@ mod twin;
 use std::borrow::Cow;
 
 use chat_adapter::ari::parameters::Parameters;
-use chat_adapter::ari::request::{Args, Head, Method, Request};
+use chat_adapter::ari::args::Args;
+use chat_adapter::ari::request::{Head, Method, Request};
 use libfuzzer_sys::fuzz_target;
 use twin::harness::play;
 use twin::request::{DATA, METADATA};
