@@ -86,7 +86,9 @@
 //! yours runs, the requests behind it wait, those of other users included; so what takes long belongs
 //! into a thread of your own. Nothing you call here waits for a Proxy: the listener refuses what does
 //! not fit into its queue ([`Unsent`](provider::Unsent)), and a thread beside yours writes. You may
-//! hold locks of your own while you call the listener, from `subscribe` too.
+//! hold locks of your own while you call the listener, from `subscribe` too: lock first, then call.
+//! The closure that fills an event is the exception: it must take no lock under which somebody else
+//! calls the listener. A panic in a provider ends the process.
 //!
 //! # What is certain
 //!

@@ -63,6 +63,18 @@ impl<'a> Args<'a> {
         Ok(self.decoded(argument)?.unwrap_or_default())
     }
 
+    /// The same of a list, which is called `list` when it does not decode.
+    pub(super) fn list(
+        &mut self,
+        argument: &'static str,
+        list: &'static str,
+    ) -> Result<Cow<'a, str>, Malformed> {
+        self.name(argument).map_err(|error| match error.fault {
+            Fault::Text(fault) => Malformed::text(list, fault),
+            _ => error,
+        })
+    }
+
     /// The next pair of whatever type; `None` at the end. `V` stands without a value.
     pub(super) fn pair(&mut self) -> Result<Option<Pair<'a>>, Malformed> {
         match self.token() {

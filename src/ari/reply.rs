@@ -9,22 +9,30 @@ pub const KEEPALIVE: &[u8] = b"KEEPALIVE\r\n";
 
 /// What goes wrong, as the protocol classes it: `E` and a letter (section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "the token of each stands beside it, in `token`"
-)]
 pub enum ErrorKind {
+    /// `E`: anything that has no kind of its own, a malformed request among it.
     Generic,
+    /// `EM`: the Metadata Adapter cannot serve.
     Metadata,
+    /// `ED`: the Data Adapter cannot serve.
     Data,
+    /// `EA`: the user may not log in.
     Access,
+    /// `ER`: something that is needed cannot be had now.
     Resource,
+    /// `EC`: refused, with a code and a message for the client.
     Credits,
+    /// `EX`: refused until another session is closed.
     Conflict,
+    /// `EI`: no such items.
     Items,
+    /// `ES`: no such schema.
     Schema,
+    /// `EN`: the notification is refused.
     Notification,
+    /// `EU`: the subscription is refused.
     Subscription,
+    /// `EF`: the adapter has failed.
     Failure,
 }
 

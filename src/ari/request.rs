@@ -12,26 +12,44 @@ use std::fmt;
 
 /// The methods a Proxy may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as the protocol names them")]
 pub enum Method {
+    /// `NUM`: a client sent a message.
     Num,
+    /// `MPI`: the init of a Proxy Metadata Adapter.
     Mpi,
+    /// `DPI`: the init of a Proxy Data Adapter.
     Dpi,
+    /// `CLOSE`: the Proxy is about to drop the connection.
     Close,
+    /// `NUS`: may this user log in?
     Nus,
+    /// `NUA`: the same over client TLS.
     Nua,
+    /// `NNS`: a session opened.
     Nns,
+    /// `NSC`: a session closed.
     Nsc,
+    /// `GIS`: which items is this group?
     Gis,
+    /// `GSC`: which fields is this schema?
     Gsc,
+    /// `GIT`: properties of items.
     Git,
+    /// `GUI`: properties of items for a user.
     Gui,
+    /// `NNT`: subscriptions opened.
     Nnt,
+    /// `NTC`: subscriptions closed.
     Ntc,
+    /// `MDA`: access to a mobile device.
     Mda,
+    /// `MSA`: activation of push notifications.
     Msa,
+    /// `MDC`: the token of a mobile device changed.
     Mdc,
+    /// `SUB`: start sending events.
     Sub,
+    /// `USB`: stop sending events.
     Usb,
 }
 
@@ -133,55 +151,82 @@ impl<'a> Head<'a> {
 ///
 /// An item, group, schema or session id that is null is the empty string here.
 #[derive(Clone, Debug)]
-#[allow(
-    missing_docs,
-    reason = "fields are named as the protocol page names them"
-)]
 pub enum Request<'a> {
     /// `NUS`, `NUA`: may this user log in? Only `NUA` has a principal.
     NotifyUser {
+        /// The user's name.
         user: Value<'a>,
+        /// The password.
         password: Value<'a>,
+        /// The subject of the client's certificate.
         principal: Option<Value<'a>>,
+        /// Those of the HTTP request.
         headers: Parameters<'a>,
     },
     /// `NNS`: a session opened.
     NotifyNewSession {
+        /// The user's name.
         user: Value<'a>,
+        /// The id of the session.
         session: Cow<'a, str>,
+        /// What is known of the client.
         context: Parameters<'a>,
     },
     /// `NSC`: a session closed.
-    NotifySessionClose { session: Cow<'a, str> },
+    NotifySessionClose {
+        /// The id of the session.
+        session: Cow<'a, str>,
+    },
     /// `GIS`: which items is this group?
     GetItems {
+        /// The user's name.
         user: Value<'a>,
+        /// The group as the client named it.
         group: Cow<'a, str>,
+        /// The id of the session.
         session: Cow<'a, str>,
     },
     /// `GSC`: which fields is this schema?
     GetSchema {
+        /// The user's name.
         user: Value<'a>,
+        /// The group as the client named it.
         group: Cow<'a, str>,
+        /// The schema as the client named it.
         schema: Cow<'a, str>,
+        /// The id of the session.
         session: Cow<'a, str>,
     },
     /// `GIT`: properties of items.
     GetItemData(Items<'a>),
     /// `GUI`: properties of items for a user.
-    GetUserItemData { user: Value<'a>, items: Items<'a> },
+    GetUserItemData {
+        /// The user's name.
+        user: Value<'a>,
+        /// The items.
+        items: Items<'a>,
+    },
     /// `NUM`: a client sent a message.
     NotifyUserMessage {
+        /// The user's name.
         user: Value<'a>,
+        /// The id of the session.
         session: Cow<'a, str>,
+        /// What was sent.
         message: Text<'a>,
     },
     /// `NNT`, `NTC`, `MDA`, `MSA`, `MDC`: notifications that ask for no more than `V`.
     Notification,
     /// `SUB`: start sending events.
-    Subscribe { item: Cow<'a, str> },
+    Subscribe {
+        /// The item.
+        item: Cow<'a, str>,
+    },
     /// `USB`: stop sending events.
-    Unsubscribe { item: Cow<'a, str> },
+    Unsubscribe {
+        /// The item.
+        item: Cow<'a, str>,
+    },
 }
 
 impl<'a> Request<'a> {
@@ -236,13 +281,13 @@ impl<'a> Request<'a> {
             },
             Method::Gis => Request::GetItems {
                 user: args.decoded(USER)?,
-                group: args.name(GROUP)?,
+                group: args.list(GROUP, "group")?,
                 session: args.name(SESSION)?,
             },
             Method::Gsc => Request::GetSchema {
                 user: args.decoded(USER)?,
                 group: args.name(GROUP)?,
-                schema: args.name("the schema")?,
+                schema: args.list("the schema", "schema")?,
                 session: args.name(SESSION)?,
             },
             Method::Nnt => {
@@ -449,6 +494,10 @@ mod tests {
             ("1|NUA|S|u|S|p", "the principal is missing"),
             ("1|NTC|S|s|I", "a further argument has a type but no value"),
             ("1|NNS|S|u|S|#", "the session id is null"),
+            ("1|GIS|S|u|S|%", "group: bad percent escape at byte 0"),
+            ("1|GIS|S|u", "the group is missing"),
+            ("1|GSC|S|u|S|%", "the group: bad percent escape at byte 0"),
+            ("1|GSC|S|u|S|g|S|%", "schema: bad percent escape at byte 0"),
             ("1|GUI", "the user is missing"),
             ("1|GIT|S|a|I|3", "an item must be of type S, not I"),
             ("1|GUI|S|u|S|%2", "an item: bad percent escape at byte 0"),

@@ -1,7 +1,6 @@
 //! The data side: the room is subscribed to, or it is not.
 
-use super::ITEM;
-use super::room::Room;
+use super::room::{ITEM, Room};
 use crate::provider::{Connection, DataError, DataProvider, ItemEventListener, Parameters};
 use std::fmt::Arguments;
 use std::sync::Arc;

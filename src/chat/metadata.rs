@@ -1,8 +1,7 @@
 //! The metadata side: everybody may come in, everything that is said goes into the room.
 
-use super::ITEM;
 use super::clock::{self, Clock};
-use super::room::Room;
+use super::room::{ITEM, Room};
 use super::sessions::Sessions;
 use crate::provider::{
     Connection, MetadataError, MetadataProvider, Mode, Names, Parameters, Text, Unsent,

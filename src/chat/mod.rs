@@ -12,7 +12,4 @@ mod sessions;
 
 pub use data::ChatData;
 pub use metadata::ChatMetadata;
-pub use room::Room;
-
-/// The one item there is.
-pub const ITEM: &str = "chat_room";
+pub use room::{ITEM, Room};

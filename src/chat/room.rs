@@ -1,9 +1,11 @@
-//! The room: everybody who listens, and the one order in which they hear what is said.
+//! The room: the data connections that are subscribed to it, and one order of messages for all.
 
-use super::ITEM;
 use crate::provider::{Event, ItemEventListener, Unsent};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The one item there is.
+pub const ITEM: &str = "chat_room";
 
 /// What the two sides of the chat share.
 #[derive(Debug, Default)]
@@ -17,7 +19,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Adds one who listens, if it does not yet.
+    /// Adds a connection, if it is not there yet.
     pub(super) fn enter(&self, listener: &ItemEventListener) {
         let mut listeners = self.lock();
         if !listeners.contains(listener) {
@@ -25,7 +27,7 @@ impl Room {
         }
     }
 
-    /// Removes one; says whether it listened.
+    /// Removes one; says whether it was there.
     pub(super) fn leave(&self, listener: &ItemEventListener) -> bool {
         let mut listeners = self.lock();
         let before = listeners.len();

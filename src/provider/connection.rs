@@ -57,7 +57,8 @@ impl Connection {
     /// Logs a line with the connection's name, at level `info`: what a Proxy asked for, for example.
     ///
     /// Ten such lines are written in a minute at the most. The others appear at `debug`, as all do
-    /// while the connection is lost again and again. The log never waits.
+    /// while the connection is lost again and again. Text from outside is to be escaped first
+    /// ([`Escaped`](crate::ari::escape::Escaped)).
     pub fn info(&self, what: fmt::Arguments<'_>) {
         match self.0.is_quiet.load(Ordering::Relaxed) {
             true => self.detail(what),

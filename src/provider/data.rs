@@ -8,7 +8,7 @@ use std::fmt;
 
 /// Answers what a Proxy Data Adapter asks (section 7).
 ///
-/// All methods of one provider are called by one thread, in the order of the requests. A method that
+/// All methods but `set_listener` are called by one thread, in the order of the requests. A method that
 /// blocks holds up that connection, keepalives aside, and no other.
 ///
 /// A provider of a server that is called lives on when its connection is lost, and serves the next

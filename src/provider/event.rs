@@ -1,8 +1,8 @@
 //! The fields of an event, written straight into what leaves.
 
-use crate::ari::reply::put_decimal;
 use crate::ari::text::{Encoding, Text, is_plain};
 use std::borrow::Cow;
+use std::io::Write as _;
 
 /// Data connections always use this one (section 2).
 const ENCODING: Encoding = Encoding::Smart;
@@ -87,8 +87,8 @@ fn put_field(name: &str, value: impl Value, out: &mut Vec<u8>) {
     value.put(out);
 }
 
-/// What the value of a field can be: `&str`, `String`, `Cow<str>`, [`Text`], an integer, or an
-/// `Option` of one of these, whose `None` is null.
+/// What the value of a field can be: `&str`, `String`, `Cow<str>`, [`Text`], an integer of any size, a
+/// reference to one of these, or an `Option` of one, whose `None` is null.
 ///
 /// On the wire everything is text, and how a number with a fraction is written is for the adapter to
 /// say: `format!("{price:.2}")`.
@@ -124,7 +124,7 @@ macro_rules! texts {
     )*};
 }
 
-texts!(&str &String String Cow<'_, str>);
+texts!(&str &&str &String String Cow<'_, str> &Cow<'_, str>);
 
 impl sealed::Sealed for Text<'_> {
     #[inline]
@@ -146,19 +146,14 @@ macro_rules! integers {
     ($($integer:ty)*) => {$(
         impl sealed::Sealed for $integer {
             fn put(self, out: &mut Vec<u8>) {
-                put_decimal(self, out);
+                let _ = write!(out, "{self}"); // a Vec takes everything
             }
         }
     )*};
 }
 
-integers!(i8 i16 i32 i64 u8 u16 u32);
-
-impl sealed::Sealed for u64 {
-    fn put(self, out: &mut Vec<u8>) {
-        ENCODING.put(Some(&self.to_string()), out);
-    }
-}
+integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
+integers!(&i8 & i16 & i32 & i64 & i128 & isize & u8 & u16 & u32 & u64 & u128 & usize);
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,8 @@ use crate::ari::notification;
 use crate::ari::reply::put_decimal;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 /// Where a listener puts what has to leave: the outbox of a connection.
@@ -92,7 +93,7 @@ struct Subscription {
     /// The id of its `SUB`.
     id: Box<[u8]>,
     /// What its updates have between the time and the fields, but for the value of `B`.
-    opening: Box<[u8]>,
+    head: Box<[u8]>,
     /// The `EOS` is yet to be sent, before anything else.
     owes_end_of_snapshot: bool,
     /// The provider has a snapshot of the item, and did not end it yet.
@@ -124,10 +125,7 @@ impl ItemEventListener {
         fill: impl FnOnce(&mut Event<'_>),
     ) -> Result<(), Unsent> {
         let mut state = self.lock();
-        state.stage(self.now, item, |out, subscription| {
-            subscription.put_update(is_snapshot, fill, out);
-        })?;
-        state.updates += 1;
+        state.stage_update(self.now, item, is_snapshot, fill)?;
         state.flush();
         Ok(())
     }
@@ -145,11 +143,7 @@ impl ItemEventListener {
         fill: impl FnOnce(&mut Event<'_>),
     ) -> Result<(), Unsent> {
         let mut state = self.lock();
-        state.stage(self.now, item, |out, subscription| {
-            subscription.put_update(is_snapshot, fill, out);
-        })?;
-        state.updates += 1;
-        Ok(())
+        state.stage_update(self.now, item, is_snapshot, fill)
     }
 
     /// Sends what is staged.
@@ -198,7 +192,8 @@ impl ItemEventListener {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        // What somebody's `fill` left behind when it panicked is half a line.
+        self.state.lock().unwrap_or_else(|_| process::abort())
     }
 
     /// A connection was opened; nothing is subscribed to yet.
@@ -215,12 +210,12 @@ impl ItemEventListener {
 
     /// Opens a subscription under the id of its `SUB`.
     pub(crate) fn open(&self, item: &str, id: &[u8], has_snapshot: bool) {
-        let mut opening = Vec::new();
-        notification::put_head("UD3", item, id, &mut opening);
-        opening.extend_from_slice(b"|B|");
+        let mut head = Vec::new();
+        notification::put_head("UD3", item, id, &mut head);
+        head.extend_from_slice(b"|B|");
         let subscription = Subscription {
             id: id.into(),
-            opening: opening.into(),
+            head: head.into(),
             owes_end_of_snapshot: !has_snapshot,
             is_snapshot_open: has_snapshot,
         };
@@ -258,6 +253,23 @@ impl ItemEventListener {
 }
 
 impl State {
+    #[inline]
+    fn stage_update(
+        &mut self,
+        now: fn() -> u64,
+        item: &str,
+        is_snapshot: bool,
+        fill: impl FnOnce(&mut Event<'_>),
+    ) -> Result<(), Unsent> {
+        self.stage(now, item, |out, subscription| {
+            out.extend_from_slice(&subscription.head);
+            out.push(if is_snapshot { b'1' } else { b'0' });
+            fill(&mut Event::new(out));
+        })?;
+        self.updates += 1;
+        Ok(())
+    }
+
     /// Appends a line of an item to what is staged, unless something speaks against it. `put` writes
     /// what stands between the time and the line's end.
     #[inline]
@@ -347,13 +359,6 @@ impl State {
 }
 
 impl Subscription {
-    #[inline]
-    fn put_update(&self, is_snapshot: bool, fill: impl FnOnce(&mut Event<'_>), out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.opening);
-        out.push(if is_snapshot { b'1' } else { b'0' });
-        fill(&mut Event::new(out));
-    }
-
     fn put_due_end(&mut self, item: &str, time: &[u8], out: &mut Vec<u8>) {
         if std::mem::take(&mut self.owes_end_of_snapshot) {
             out.extend_from_slice(time);
@@ -391,4 +396,81 @@ pub(crate) fn system_time() -> u64 {
     SystemTime::UNIX_EPOCH
         .elapsed()
         .map_or(0, |since| since.as_millis() as u64) // 580 million years fit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A queue that takes so many bytes of updates, and keeps them.
+    #[derive(Default)]
+    struct Kept {
+        limit: usize,
+        updates: Mutex<(Vec<u8>, u64)>,
+    }
+
+    impl UpdateQueue for Kept {
+        fn free(&self) -> usize {
+            self.limit
+        }
+
+        fn capacity(&self) -> usize {
+            self.limit
+        }
+
+        fn is_closed(&self) -> bool {
+            false
+        }
+
+        fn buffer(&self) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn send_updates(&self, lines: Vec<u8>, updates: u64) {
+            let mut kept = self.updates.lock().unwrap();
+            kept.0.extend(lines);
+            kept.1 += updates;
+        }
+
+        fn send_replies(&self, _lines: Vec<u8>) {}
+    }
+
+    const EVENT: &[u8] = b"5|UD3|S|a|S|1|B|0|S|n|S|7\r\n";
+
+    fn subscribed(limit: usize) -> (ItemEventListener, Arc<Kept>) {
+        let queue = Arc::new(Kept {
+            limit,
+            ..Kept::default()
+        });
+        let listener = ItemEventListener::new(|| 5);
+        listener.attach(Arc::clone(&queue) as _);
+        listener.open("a", b"1", true);
+        (listener, queue)
+    }
+
+    fn stage(listener: &ItemEventListener) -> Result<(), Unsent> {
+        listener.stage("a", false, |event| {
+            event.field("n", 7);
+        })
+    }
+
+    #[test]
+    fn an_event_of_the_limit_is_taken_and_one_beyond_it_never_is() {
+        let (listener, queue) = subscribed(EVENT.len());
+        assert_eq!(stage(&listener), Ok(()));
+        assert_eq!(stage(&listener), Err(Unsent::Congested));
+        listener.flush();
+        assert_eq!(*queue.updates.lock().unwrap(), (EVENT.to_vec(), 1));
+        let (listener, _queue) = subscribed(EVENT.len() - 1);
+        assert_eq!(stage(&listener), Err(Unsent::TooLong));
+    }
+
+    #[test]
+    fn what_is_staged_when_the_connection_ends_is_queued() {
+        let (listener, queue) = subscribed(1000);
+        assert_eq!(stage(&listener), Ok(()));
+        listener.detach();
+        assert_eq!(*queue.updates.lock().unwrap(), (EVENT.to_vec(), 1));
+        assert_eq!(stage(&listener), Err(Unsent::Disconnected));
+    }
 }

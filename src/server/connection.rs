@@ -3,6 +3,7 @@
 //! Two threads a connection: one reads and serves, the other writes. What is served is none of its
 //! business.
 
+use super::abort::AbortOnPanic;
 use super::backoff::{Backoff, SERVED};
 use super::credentials::{Credentials, SharedCredentials};
 use super::disconnect::Disconnect;
@@ -29,9 +30,6 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The adapter as it names itself to a Proxy.
-const PRODUCT: &str = concat!("chat-adapter ", env!("CARGO_PKG_VERSION"));
-
 /// A failure that repeats is logged so often.
 const LOG_AGAIN: Duration = Duration::from_secs(60);
 
@@ -55,6 +53,8 @@ pub(super) struct Config {
     pub host: String,
     /// The Proxy's `request_reply_port`.
     pub port: u16,
+    /// The adapter as it names itself.
+    pub product: String,
     /// What to say in the hello, if anything.
     pub credentials: SharedCredentials,
     /// TLS, if it is wanted.
@@ -219,7 +219,7 @@ impl ProxyConnection {
         let outbox = Arc::new(outbox);
         self.status.attach(&outbox);
         let credentials = self.config.credentials.get();
-        outbox.send_replies(hello(credentials.as_ref()));
+        outbox.send_replies(hello(credentials.as_ref(), &self.config.product));
         self.dispatch.connected(Arc::clone(&outbox), credentials);
         let (reason, is_opening, ended, writer_broke, ended_at) = thread::scope(|scope| {
             let writer = Writer::new(
@@ -234,7 +234,7 @@ impl ProxyConnection {
             let name = format!("{}-writer", self.side);
             let (running, finished) = bounded::<()>(0);
             let writer = thread::Builder::new().name(name).spawn_scoped(scope, || {
-                let _running = running;
+                let (_running, _abort) = (running, AbortOnPanic);
                 writer.run()
             });
             let writer = match writer {
@@ -327,10 +327,10 @@ fn unless_hello_unread(
     }
 }
 
-fn hello(credentials: Option<&Credentials>) -> Vec<u8> {
+fn hello(credentials: Option<&Credentials>, product: &str) -> Vec<u8> {
     let credentials = credentials.map(|c| (c.user.as_str(), c.password.reveal()));
     let mut hello = Vec::new();
-    reply::put_hello(credentials, PRODUCT, &mut hello);
+    reply::put_hello(credentials, product, &mut hello);
     hello
 }
 

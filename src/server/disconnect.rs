@@ -134,7 +134,8 @@ impl fmt::Display for Disconnect {
                 }
             }
             Disconnect::Broken { doing, error } => write!(f, "lost while {doing}: {error}"),
-            Disconnect::Refused(why) => write!(f, "refused: {why}"),
+            // A provider's words may be anything.
+            Disconnect::Refused(why) => write!(f, "refused: {}", Escaped(why.as_bytes())),
             Disconnect::Protocol(what) => write!(f, "lost: protocol error: {what}"),
             Disconnect::NotAri(what) => write!(f, "given up: this peer does not speak ARI: {what}"),
         }

@@ -393,6 +393,8 @@ impl Dispatch {
             self.service.disconnected();
         }
         self.unreported = None;
+        // What is still queued is not to be counted any longer than the connection lasts.
+        self.outbox = Arc::new(Outbox::new().0);
     }
 
     /// Whether the init was not answered yet.

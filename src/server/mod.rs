@@ -17,10 +17,11 @@
 //! Each connection has two threads: one reads and calls the provider, the other writes. A Proxy that
 //! is not there yet, or not any more, is tried again and again. Requests that are malformed are
 //! answered with an error and never reach the provider (section 8 of the protocol). A panic in a
-//! provider is for the program to decide on: the profile `panic = "abort"` ends it.
+//! provider ends the process: half an adapter would look alive and serve nobody.
 //!
 //! What is to be logged goes to the crate `log`.
 
+mod abort;
 mod backoff;
 mod connection;
 mod credentials;
@@ -52,6 +53,7 @@ pub use status::Phase;
 
 use crate::ari::Side;
 use crate::provider::{DataProvider, MetadataProvider, system_time};
+use abort::AbortOnPanic;
 use connection::{Config, ProxyConnection};
 use credentials::SharedCredentials;
 use data::DataService;
@@ -69,10 +71,12 @@ use tls::{Tls, TlsError};
 
 /// Where the Proxies are, and how to connect to them: what the providers of one adapter share.
 ///
-/// Its clones are the same one: they stop together, and use the same credentials.
+/// Clones stop together and share their credentials, which stay what was set last on any of them; the
+/// rest is each one's own.
 #[derive(Clone, Debug)]
 pub struct Servers {
     host: String,
+    product: String,
     credentials: SharedCredentials,
     tls: Option<tls::Settings>,
     keepalive: Option<Duration>,
@@ -107,6 +111,7 @@ impl Servers {
     pub fn builder() -> Servers {
         Servers {
             host: "localhost".into(),
+            product: concat!("chat-adapter ", env!("CARGO_PKG_VERSION")).into(),
             credentials: SharedCredentials::default(),
             tls: None,
             keepalive: None,
@@ -145,6 +150,14 @@ impl Servers {
     pub fn keepalive(self, silence: Duration) -> Servers {
         let keepalive = Some(silence);
         Servers { keepalive, ..self }
+    }
+
+    /// The name and version by which the adapter makes itself known to a Proxy, for the server's log;
+    /// those of this crate by default.
+    #[must_use]
+    pub fn product(self, product: impl Into<String>) -> Servers {
+        let product = product.into();
+        Servers { product, ..self }
     }
 
     /// How often each thread has to show that it is alive, for
@@ -201,6 +214,7 @@ impl Servers {
         let config = Config {
             host: self.host.clone(),
             port,
+            product: self.product.clone(),
             credentials: self.credentials.clone(),
             tls: tls.transpose().map_err(StartError::Tls)?,
             keepalive: self.keepalive,
@@ -210,7 +224,10 @@ impl Servers {
         let connection = ProxyConnection::new(config, service, shutdown, Arc::clone(&status));
         thread::Builder::new()
             .name(side.to_string())
-            .spawn(|| connection.run())
+            .spawn(|| {
+                let _abort = AbortOnPanic;
+                connection.run();
+            })
             .map_err(StartError::Thread)?;
         Ok(ProviderServer {
             side,
@@ -234,7 +251,8 @@ impl Servers {
     }
 }
 
-/// A provider that is running.
+/// A provider that is running. To drop this stops nothing: [`Servers::stop`] does, from a signal
+/// handler's thread for example.
 #[derive(Debug)]
 pub struct ProviderServer {
     side: Side,
@@ -255,7 +273,7 @@ impl ProviderServer {
         self.shutdown.wait_for_request();
     }
 
-    /// Whether no thread has missed its heartbeat ([`Servers::heartbeat`]).
+    /// Whether no thread has missed its heartbeat; always, without [`Servers::heartbeat`].
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.status.reader.is_on_time() && self.status.writer.is_on_time()

@@ -269,6 +269,9 @@ mod tests {
         }
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| outbox.wait_for_room(&Heartbeat::new(None), || false));
+            while !outbox.reader_waits.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
             for _ in 0..3 {
                 assert!(!reader.is_finished());
                 outbox.written(batch(&items));

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Who waits for connections looks so often whether any is left.
+const RECHECK: Duration = Duration::from_millis(50);
+
 /// Shared by all connections that are stopped together.
 #[derive(Debug)]
 pub struct Shutdown {
@@ -76,9 +79,12 @@ impl Shutdown {
     /// was before the deadline.
     pub fn wait_for_connections(&self, deadline: Instant) -> bool {
         while !lock(&self.serving).is_empty() {
-            if self.finished.1.recv_deadline(deadline).is_err() {
+            let now = Instant::now();
+            if now >= deadline {
                 return false;
             }
+            // Somebody else who waits may have taken the wake-up.
+            let _ = self.finished.1.recv_deadline(deadline.min(now + RECHECK));
         }
         true
     }

@@ -27,7 +27,7 @@ pub struct StallDetector<'a> {
     socket: &'a TcpStream,
     connection: &'a Connection,
     /// Of the thread that writes.
-    heartbeat: &'a Heartbeat,
+    pub heartbeat: &'a Heartbeat,
     /// The timeout is lifted: the peer does not read.
     is_lifted: bool,
     is_logged: bool,

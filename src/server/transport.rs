@@ -152,6 +152,7 @@ fn write_all(
             Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
             Ok(count) => {
                 written += count;
+                stall.heartbeat.beat();
                 IoSlice::advance_slices(&mut slices, count);
                 // A peer may read so slowly that it never keeps a write waiting long enough.
                 if !slices.is_empty() && checked.elapsed() >= CHECK_BLOCKED {

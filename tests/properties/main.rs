@@ -5,5 +5,6 @@ mod conversation;
 mod encodings;
 mod framing;
 mod generate;
+mod room;
 mod seeds;
 mod twin;

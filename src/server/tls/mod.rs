@@ -13,9 +13,9 @@ mod session;
 mod trust;
 
 pub use error::TlsError;
-pub use explain::Stage;
-pub use handshake::HANDSHAKE_TIMEOUT;
-pub use session::{Reader, RecordLimit, Session};
+pub(super) use explain::Stage;
+pub(super) use handshake::HANDSHAKE_TIMEOUT;
+pub(super) use session::{RecordLimit, Session};
 
 use crate::ari::escape::Escaped;
 use crate::provider::Connection;
@@ -28,7 +28,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use trust::{Trust, Verifier};
 
-/// What is asked for on the command line.
+/// Whom to trust, and what to show. Its documentation names the options of `chat-adapter`, as the texts of
+/// errors do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Trust exactly what is in these files; the platform's store when there are none.
@@ -43,7 +44,7 @@ pub struct Settings {
 ///
 /// The files are read again for each; while they are no good, what was read last is used.
 #[derive(Debug)]
-pub struct Tls {
+pub(super) struct Tls {
     settings: Settings,
     name: ServerName<'static>,
     trust: Arc<Trust>,
@@ -175,7 +176,7 @@ fn log_reload(connection: &Connection, what: &str, error: String, logged: &mut S
 
 /// What one connection uses.
 #[derive(Debug)]
-pub struct Client {
+pub(super) struct Client {
     connection: Connection,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,

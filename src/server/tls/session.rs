@@ -225,14 +225,11 @@ impl<S, F: FnMut()> Reader<'_, S, F> {
 
 impl<S: Read, F: FnMut()> Read for Reader<'_, S, F> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        loop {
-            // What was read before the limit was reached still counts.
-            if let Some(count) = self.decrypt(out)? {
-                return Ok(count);
-            }
-            if self.session.is_limit_reached() {
-                return Err(io::Error::other(RecordLimit));
-            }
+        // What was read before the limit was reached still counts.
+        if let Some(count) = self.decrypt(out)? {
+            return Ok(count);
+        }
+        if !self.session.is_limit_reached() {
             match self.source.read(&mut self.ciphertext) {
                 Ok(count) if count > 0 => self.unfed = 0..count,
                 // That is what the source was woken for, whatever it returns then.
@@ -243,6 +240,14 @@ impl<S: Read, F: FnMut()> Read for Reader<'_, S, F> {
                 }
                 Err(error) => return Err(error),
             }
+            if let Some(count) = self.decrypt(out)? {
+                return Ok(count);
+            }
+        }
+        match self.session.is_limit_reached() {
+            true => Err(io::Error::other(RecordLimit)),
+            // A record may come a byte at a time: whoever reads has other things to see to meanwhile.
+            false => Err(io::ErrorKind::Interrupted.into()),
         }
     }
 }
