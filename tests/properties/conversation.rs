@@ -110,3 +110,8 @@ fn a_data_connection_that_breaks_takes_no_event() {
           M3|NUM|S|#|S|S1|S|CHAT%7Cno one\n",
     );
 }
+
+#[test]
+fn a_line_that_ends_the_connection_is_left_out_however_it_ends() {
+    play(b"D1f|DPI\r\nM2|CLOSE\r\nM3|GIS|S|#|S|a|S|S1\r\n");
+}

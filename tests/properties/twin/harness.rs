@@ -174,6 +174,7 @@ impl Harness {
 /// One read of these lines, but for those that end the connection.
 fn read_of(lines: &[&[u8]]) -> Vec<u8> {
     let ends = |line: &&&[u8]| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let method = line.split(|byte| *byte == b'|').nth(1);
         matches!(method, Some(b"MPI" | b"DPI" | b"CLOSE"))
     };
