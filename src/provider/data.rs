@@ -14,6 +14,7 @@ use std::fmt;
 /// A provider of a server that is called lives on when its connection is lost, and serves the next
 /// one: then [`initialize`](Self::initialize) is called again, and the Proxy subscribes anew to what
 /// its clients still want.
+#[expect(unused_variables, reason = "the defaults look at nothing")]
 pub trait DataProvider: Send {
     /// A connection was opened, and the Proxy sent its parameters: `proxy.instance_id`,
     /// `server.instance_id`, `data_provider.name`, those of `adapters.xml` whose name has a `:` in
@@ -27,7 +28,6 @@ pub trait DataProvider: Send {
         connection: &Connection,
         parameters: &Parameters<'_>,
     ) -> Result<(), DataError> {
-        let _ = (connection, parameters);
         Ok(())
     }
 
@@ -45,7 +45,6 @@ pub trait DataProvider: Send {
     /// the mode `Merge`, one for each row in `Command`, the last ones in `Distinct`. Its events are
     /// sent with `is_snapshot`, in [`subscribe`](Self::subscribe) or later, before all others.
     fn is_snapshot_available(&mut self, item: &str) -> bool {
-        let _ = item;
         false
     }
 

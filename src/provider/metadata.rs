@@ -16,6 +16,7 @@ use std::fmt;
 /// A provider of a server that is called lives on when its connection is lost, and serves the next
 /// one. Whether the sessions that it knows are still alive is told by the parameter
 /// `proxy.instance_id` of the next [`initialize`](Self::initialize): with the same id they are.
+#[expect(unused_variables, reason = "the defaults look at nothing")]
 pub trait MetadataProvider: Send {
     /// A connection was opened, and the Proxy sent its parameters: `proxy.instance_id`,
     /// `server.instance_id`, those of `adapters.xml` whose name has a `:` in it, and more (`MPI`).
@@ -28,7 +29,6 @@ pub trait MetadataProvider: Send {
         connection: &Connection,
         parameters: &Parameters<'_>,
     ) -> Result<(), MetadataError> {
-        let _ = (connection, parameters);
         Ok(())
     }
 
@@ -43,7 +43,6 @@ pub trait MetadataProvider: Send {
         password: Option<&str>,
         http_headers: &Parameters<'_>,
     ) -> Result<(), MetadataError> {
-        let _ = (user, password, http_headers);
         Ok(())
     }
 
@@ -59,14 +58,12 @@ pub trait MetadataProvider: Send {
         http_headers: &Parameters<'_>,
         client_principal: Option<&str>,
     ) -> Result<(), MetadataError> {
-        let _ = client_principal;
         self.notify_user(user, password, http_headers)
     }
 
     /// The bandwidth that a user who logged in may use, in kbit/s; 0.0: no limit, the default. Asked
     /// with `NUS` and `NUA`.
     fn get_allowed_max_bandwidth(&mut self, user: Option<&str>) -> f64 {
-        let _ = user;
         0.0
     }
 
@@ -81,14 +78,12 @@ pub trait MetadataProvider: Send {
         session_id: &str,
         client_context: &Parameters<'_>,
     ) -> Result<(), MetadataError> {
-        let _ = (user, session_id, client_context);
         Ok(())
     }
 
     /// For how long a new session may last, in seconds; 0 or less: no limit, the default. Asked with
     /// `NNS`.
     fn get_session_time_to_live(&mut self, user: Option<&str>, session_id: &str) -> i32 {
-        let _ = (user, session_id);
         0
     }
 
@@ -97,7 +92,6 @@ pub trait MetadataProvider: Send {
     /// # Errors
     /// [`Notification`](MetadataError::Notification), for the server's log.
     fn notify_session_close(&mut self, session_id: &str) -> Result<(), MetadataError> {
-        let _ = session_id;
         Ok(())
     }
 
@@ -113,7 +107,6 @@ pub trait MetadataProvider: Send {
         group: &str,
         items: &mut Names<'_>,
     ) -> Result<(), MetadataError> {
-        let _ = (user, session_id);
         items.split(group);
         Ok(())
     }
@@ -132,7 +125,6 @@ pub trait MetadataProvider: Send {
         schema: &str,
         fields: &mut Names<'_>,
     ) -> Result<(), MetadataError> {
-        let _ = (user, session_id, group);
         fields.split(schema);
         Ok(())
     }
@@ -140,41 +132,35 @@ pub trait MetadataProvider: Send {
     /// Whether anybody may subscribe to the item in this mode; `true` by default. Asked with `GIT`,
     /// whose answer a server may keep.
     fn mode_may_be_allowed(&mut self, item: &str, mode: Mode) -> bool {
-        let _ = (item, mode);
         true
     }
 
     /// Whether this user may; `true` by default. Asked with `GUI`.
     fn is_mode_allowed(&mut self, user: Option<&str>, item: &str, mode: Mode) -> bool {
-        let _ = (user, item, mode);
         true
     }
 
     /// How many events of the item the server keeps for those who subscribe later in the mode
     /// `Distinct`; 0 by default. Asked with `GIT`.
     fn get_distinct_snapshot_length(&mut self, item: &str) -> i32 {
-        let _ = item;
         0
     }
 
     /// The lowest frequency at which the provider's events come, in updates a second; 0.0, the
     /// default: not known. Asked with `GIT`.
     fn get_min_source_frequency(&mut self, item: &str) -> f64 {
-        let _ = item;
         0.0
     }
 
     /// How many events of the item the server may hold back for a slow client of this user; 0, the
     /// default: no limit. Asked with `GUI`.
     fn get_allowed_buffer_size(&mut self, user: Option<&str>, item: &str) -> i32 {
-        let _ = (user, item);
         0
     }
 
     /// The highest frequency at which this user may get the item, in updates a second; 0.0, the
     /// default: no limit. Asked with `GUI`.
     fn get_allowed_max_item_frequency(&mut self, user: Option<&str>, item: &str) -> f64 {
-        let _ = (user, item);
         0.0
     }
 
@@ -189,7 +175,6 @@ pub trait MetadataProvider: Send {
         session_id: &str,
         message: Text<'_>,
     ) -> Result<(), MetadataError> {
-        let _ = (user, session_id, message);
         Err(MetadataError::Credits {
             code: 0,
             message: "Messages are not supported".into(),
