@@ -222,6 +222,8 @@ impl ProxyConnection {
         outbox.send_replies(hello(credentials.as_ref(), &self.config.product));
         self.dispatch.connected(Arc::clone(&outbox), credentials);
         let (reason, is_opening, ended, writer_broke, ended_at) = thread::scope(|scope| {
+            // The scope would wait for the writer, which nobody ends then.
+            let _abort = AbortOnPanic;
             let writer = Writer::new(
                 transport,
                 &outbox,

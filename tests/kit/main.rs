@@ -15,6 +15,7 @@ mod defaults;
 mod errors;
 mod examples;
 mod feed;
+mod panics;
 mod proxy;
 mod requests;
 mod subscriptions;
