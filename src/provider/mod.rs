@@ -21,6 +21,7 @@ mod connection;
 mod data;
 mod event;
 mod listener;
+mod lock;
 mod metadata;
 mod rate_limit;
 
@@ -35,3 +36,4 @@ pub use listener::{ItemEventListener, Unsent};
 pub use metadata::{MetadataError, MetadataProvider};
 
 pub(crate) use listener::{UpdateQueue, system_time};
+pub(crate) use lock::lock;
