@@ -391,8 +391,9 @@ impl fmt::Debug for ItemEventListener {
     }
 }
 
-/// Milliseconds since the epoch by the system's clock; 0 when it stands before that.
-pub(crate) fn system_time() -> u64 {
+/// Milliseconds since the epoch by the system's clock, as events carry them; 0 when it stands before
+/// that.
+pub fn system_time() -> u64 {
     SystemTime::UNIX_EPOCH
         .elapsed()
         .map_or(0, |since| since.as_millis() as u64) // 580 million years fit
