@@ -35,5 +35,5 @@ pub use event::{Event, Fields, Value};
 pub use listener::{ItemEventListener, Unsent, system_time};
 pub use metadata::{MetadataError, MetadataProvider};
 
-pub(crate) use listener::UpdateQueue;
+pub(crate) use listener::{MAX_REUSABLE_SIZE, UpdateQueue};
 pub(crate) use lock::lock;
