@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::room::{ITEM, Room};
-use super::sessions::Sessions;
+use super::store::SessionStore;
 use crate::provider::{
     Connection, MetadataError, MetadataProvider, Mode, Names, Parameters, Text, Unsent, system_time,
 };
@@ -22,9 +22,7 @@ const SESSION_LOST: &str = "Session lost! Please reload the browser page(s).";
 #[derive(Debug)]
 pub struct ChatMetadata {
     room: Arc<Room>,
-    sessions: Sessions,
-    /// The Proxy whose sessions these are.
-    instance: Option<String>,
+    store: Arc<SessionStore>,
     clock: Clock,
     now: fn() -> u64,
     /// Messages of the present read.
@@ -37,13 +35,17 @@ impl ChatMetadata {
     pub fn new(room: Arc<Room>, zone: jiff::tz::TimeZone) -> ChatMetadata {
         ChatMetadata {
             room,
-            sessions: Sessions::default(),
-            instance: None,
+            store: Arc::default(),
             clock: Clock::new(zone),
             now: system_time,
             relayed: 0,
             refused: 0,
         }
+    }
+
+    /// The same with sessions that are kept elsewhere.
+    pub fn with_store(self, store: Arc<SessionStore>) -> ChatMetadata {
+        ChatMetadata { store, ..self }
     }
 
     /// The same with another clock, which gives milliseconds since the epoch.
@@ -61,7 +63,8 @@ impl ChatMetadata {
         if text.is_empty() {
             return Err("The message is empty");
         }
-        let (ip, nick) = self.sessions.get(session_id).ok_or(SESSION_LOST)?;
+        let sessions = self.store.lock();
+        let (ip, nick) = sessions.get(session_id).ok_or(SESSION_LOST)?;
         if self.relayed == 0 {
             self.clock.set((self.now)());
         }
@@ -75,11 +78,6 @@ impl ChatMetadata {
             _ => "Nobody is subscribed: the message would reach no one",
         })
     }
-}
-
-/// What is neither missing nor empty.
-fn present(value: Option<&str>) -> Option<&str> {
-    value.filter(|value| !value.is_empty())
 }
 
 /// A list must not be empty.
@@ -99,19 +97,22 @@ impl MetadataProvider for ChatMetadata {
         parameters: &Parameters<'_>,
     ) -> Result<(), MetadataError> {
         let instance = parameters.get("proxy.instance_id").map(String::from);
-        let count = self.sessions.len();
-        if instance.is_some() && instance == self.instance {
-            connection.info(format_args!(
-                "the same server as before: {count} sessions kept"
-            ));
-        } else if count > 0 {
-            self.sessions = Sessions::default();
-            self.room.set_sessions(0);
-            connection.warn(format_args!(
-                "not the server of before: {count} sessions dropped"
-            ));
+        match self.store.begin(instance) {
+            (true, count) => {
+                self.room.set_sessions(count);
+                connection.info(format_args!(
+                    "the same server as before: {count} sessions kept"
+                ));
+            }
+            (false, count) => {
+                self.room.set_sessions(0);
+                if count > 0 {
+                    connection.warn(format_args!(
+                        "not the server of before: {count} sessions dropped"
+                    ));
+                }
+            }
         }
-        self.instance = instance;
         Ok(())
     }
 
@@ -123,17 +124,15 @@ impl MetadataProvider for ChatMetadata {
     ) -> Result<(), MetadataError> {
         let ip = client_context.get("REMOTE_IP");
         let agent = client_context.get("USER_AGENT");
-        let nick = present(agent.as_deref()).or(present(user));
-        let ip = present(ip.as_deref()).unwrap_or("unknown");
-        self.sessions
-            .open(session_id, ip, nick.unwrap_or("unknown"));
-        self.room.set_sessions(self.sessions.len());
+        let count = self
+            .store
+            .open(user, session_id, ip.as_deref(), agent.as_deref());
+        self.room.set_sessions(count);
         Ok(())
     }
 
     fn notify_session_close(&mut self, session_id: &str) -> Result<(), MetadataError> {
-        self.sessions.close(session_id);
-        self.room.set_sessions(self.sessions.len());
+        self.room.set_sessions(self.store.close(session_id));
         Ok(())
     }
 

@@ -2,14 +2,18 @@
 //!
 //! An adapter like any other: [`ChatMetadata`] answers what a Proxy Metadata Adapter asks and
 //! [`ChatData`] sends the room's events, both by the public interface of
-//! [`provider`](crate::provider) alone. What they share is the [`Room`].
+//! [`provider`](crate::provider) alone. What they share is the [`Room`]. The sessions stand in a
+//! [`SessionStore`], which a journal may keep while the adapter is away.
 
 mod clock;
 mod data;
+mod journal;
 mod metadata;
 mod room;
 mod sessions;
+mod store;
 
 pub use data::ChatData;
 pub use metadata::ChatMetadata;
 pub use room::{ITEM, Room};
+pub use store::SessionStore;

@@ -8,6 +8,7 @@ use crate::provider::Fields;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::collections::HashSet;
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Below this many sessions no memory is given back.
@@ -94,6 +95,18 @@ impl Sessions {
         let at = self.find(self.hasher.hash_one(id), id)?;
         let record = &self.records[at];
         Some((record.names().1, &record.nick))
+    }
+
+    /// Id, IP address and nick of those at these positions, which [`len`](Self::len) bounds. To close
+    /// one moves the last into its place.
+    pub(super) fn range(
+        &self,
+        positions: Range<usize>,
+    ) -> impl Iterator<Item = (&str, &str, &Fields)> {
+        self.records[positions].iter().map(|record| {
+            let (id, ip) = record.names();
+            (id, ip, &*record.nick)
+        })
     }
 
     fn find(&self, hash: u64, id: &str) -> Option<usize> {

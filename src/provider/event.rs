@@ -64,6 +64,12 @@ impl Fields {
         self
     }
 
+    /// The fields as they stand on the wire: `|S|<name>|S|<value>` for each.
+    #[must_use]
+    pub fn as_wire(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Takes all fields away, and keeps the memory for others.
     pub fn clear(&mut self) {
         self.0.clear();

@@ -1,0 +1,148 @@
+//! The journal's file: who may have it, how it is opened, and how a new one takes its place. It does
+//! not know what stands in it.
+
+use crate::ari::escape::Escaped;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Others may write it.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// The owner alone may read and write it.
+const PRIVATE: u32 = 0o600;
+
+/// The place of a journal, which nobody else uses while this value lives.
+#[derive(Debug)]
+pub struct Place {
+    path: PathBuf,
+    /// Of `FILE.lock`, which is never renamed or removed.
+    _lock: File,
+}
+
+impl Place {
+    /// Takes the lock, which ends with the process at the latest.
+    ///
+    /// # Errors
+    /// What is wrong, beginning with the file's name.
+    pub fn lock(path: &Path) -> Result<Place, String> {
+        let lock = beside(path, ".lock");
+        let file = open(OpenOptions::new().write(true).create(true), &lock);
+        let file = file.map_err(|error| told(&lock, &error))?;
+        check(&lock, &file)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Place {
+                path: path.to_owned(),
+                _lock: file,
+            }),
+            Err(TryLockError::WouldBlock) => {
+                Err(format!("{}: another adapter uses it", escaped(path)))
+            }
+            Err(TryLockError::Error(error)) => Err(told(&lock, &error)),
+        }
+    }
+
+    /// The file, to be read from its beginning, if there is one.
+    ///
+    /// # Errors
+    /// What is wrong, beginning with the file's name: it cannot be read, is not a file, somebody
+    /// else's, or others may write it.
+    pub fn open(&self) -> Result<Option<File>, String> {
+        match open(OpenOptions::new().read(true), &self.path) {
+            Ok(file) => check(&self.path, &file).map(|()| Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(told(&self.path, &error)),
+        }
+    }
+
+    /// An empty file beside it, which is to [take its place](Self::replace). What an earlier run has
+    /// left of one goes.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn create(&self) -> io::Result<File> {
+        let new = self.created();
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => open(OpenOptions::new().write(true).create_new(true), &new),
+        }
+    }
+
+    /// Puts the file that was created in the place of the journal, once it is on the disk.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn replace(&self, created: &File) -> io::Result<()> {
+        created.sync_data()?;
+        fs::rename(self.created(), &self.path)?;
+        let directory = self
+            .path
+            .parent()
+            .filter(|path| !path.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// Takes away what was created, and what stands in the journal, so that a later run uses
+    /// nothing of it; as far as the file system lets that be done.
+    pub fn discard(&self, journal: Option<&File>) {
+        let _ = fs::remove_file(self.created());
+        // A full disk lets a file be cut that it does not let be removed, or the other way round.
+        let _ = journal.map(|journal| journal.set_len(0));
+        let _ = fs::remove_file(&self.path);
+    }
+
+    /// Moves a journal that is damaged aside; says where to.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn set_aside(&self) -> io::Result<PathBuf> {
+        let aside = beside(&self.path, ".damaged");
+        fs::rename(&self.path, &aside).map(|()| aside)
+    }
+
+    /// Its name for the log.
+    pub fn name(&self) -> String {
+        escaped(&self.path)
+    }
+
+    fn created(&self) -> PathBuf {
+        beside(&self.path, ".new")
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Opens without waiting for anybody, were it a pipe.
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let options = options.mode(PRIVATE).custom_flags(libc::O_NONBLOCK);
+    options.open(path)
+}
+
+/// Who can write a journal can speak for anybody.
+fn check(path: &Path, file: &File) -> Result<(), String> {
+    let metadata = file.metadata().map_err(|error| told(path, &error))?;
+    let wrong = if !metadata.is_file() {
+        "is no regular file"
+    } else if metadata.uid() != rustix::process::geteuid().as_raw() {
+        "belongs to another user"
+    } else if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+        "can be written by others (chmod 600 it)"
+    } else {
+        return Ok(());
+    };
+    Err(format!("{} {wrong}", escaped(path)))
+}
+
+fn told(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", escaped(path))
+}
+
+fn escaped(path: &Path) -> String {
+    Escaped(path.as_os_str().as_bytes()).to_string()
+}
