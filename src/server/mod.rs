@@ -29,6 +29,7 @@ mod data;
 mod diagnosis;
 mod disconnect;
 mod dispatch;
+mod failures;
 mod heartbeat;
 mod init;
 pub mod local;

@@ -12,6 +12,7 @@ mod standin;
 mod leaks;
 mod long_lines;
 mod loops;
+mod other_services;
 mod signals;
 
 mod slow_reader;
