@@ -5,13 +5,16 @@ use crate::files::Files;
 use crate::pki::{Certified, Profile};
 use crate::stage::command;
 
-/// Starting must fail with 1 and one line that names the file and holds these words.
+/// Starting must fail with 1 and one line that names the file and the option that gives it, and holds
+/// these words.
 #[track_caller]
 fn refused(arguments: &[&str], file: &str, words: &str) {
+    let given = arguments.iter().rposition(|&argument| argument == file);
+    let option = arguments[given.expect("the file of an option") - 1];
     let exit = command().arg("--tls").args(arguments).run();
     assert_eq!(exit.code(), 1, "{exit}");
     assert_eq!(exit.stderr.lines().count(), 1, "{exit}");
-    for word in ["cannot start", "TLS", file, words] {
+    for word in ["cannot start", "TLS", &format!("{option} {file}"), words] {
         assert!(exit.stderr.contains(word), "no {word:?} in: {exit}");
     }
 }
@@ -115,7 +118,7 @@ fn keys_and_certificates_that_do_not_go_together() {
         "cannot be read",
     );
     refused(
-        &["--tls-cert", &key, "--tls-key", &key],
+        &["--tls-key", &key, "--tls-cert", &key],
         &key,
         "holds no certificate",
     );

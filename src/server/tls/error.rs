@@ -28,9 +28,9 @@ impl TlsError {
         }
     }
 
-    /// What is wrong with a file: its name, then `what`.
-    pub(super) fn of_file(path: &Path, what: impl fmt::Display) -> TlsError {
-        TlsError::lasting(format_args!("{} {what}", escaped(path)))
+    /// What is wrong with a file: the option that gives it and its name, then `what`.
+    pub(super) fn of_file(option: &str, path: &Path, what: impl fmt::Display) -> TlsError {
+        TlsError::lasting(format_args!("{option} {} {what}", escaped(path)))
     }
 }
 

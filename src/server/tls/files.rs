@@ -14,16 +14,17 @@ use std::path::Path;
 /// No file may be as large as this, in bytes.
 const TOO_LARGE: u64 = 16 << 20;
 
-/// Reads a file as [`certificates`] or as a [`key`]: their errors go on after its name.
+/// Reads the file of an option as [`certificates`] or as a [`key`]: their errors go on after its name.
 ///
 /// # Errors
 /// [`TlsError`], naming the file.
 pub(super) fn read<T>(
+    option: &str,
     file: &Path,
     parse: impl FnOnce(Vec<u8>) -> Result<T, String>,
 ) -> Result<T, TlsError> {
     let parsed = content(file).and_then(parse);
-    parsed.map_err(|what| TlsError::of_file(file, what))
+    parsed.map_err(|what| TlsError::of_file(option, file, what))
 }
 
 /// The content of a file that is not empty.
@@ -131,7 +132,7 @@ mod tests {
         let file = env::temp_dir().join(format!("bundle-{}.pem", std::process::id()));
         let count = |content: &str| {
             std::fs::write(&file, content).unwrap();
-            read(&file, certificates).map(|found| found.len())
+            read("--tls-ca", &file, certificates).map(|found| found.len())
         };
         for (content, expected) in [
             (format!("{one}{two}"), 2),

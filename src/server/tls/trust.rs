@@ -46,7 +46,7 @@ impl Trust {
         let mut roots = RootCertStore::empty();
         let mut given = Vec::new();
         for file in files {
-            for certificate in files::read(file, files::certificates)? {
+            for certificate in files::read("--tls-ca", file, files::certificates)? {
                 // A server's own certificate is no authority, whatever its key signs.
                 let added = match may_issue(&certificate) {
                     true => roots.add(certificate.clone()).map_err(|e| e.to_string()),
@@ -56,7 +56,7 @@ impl Trust {
                 };
                 added.map_err(|error| {
                     let what = format!("holds a certificate that is no good: {error}");
-                    TlsError::of_file(file, what)
+                    TlsError::of_file("--tls-ca", file, what)
                 })?;
                 given.push(certificate);
             }
