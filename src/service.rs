@@ -46,7 +46,7 @@ impl ServiceNotifier {
         let manager = name.and_then(|name| match connect(name.as_bytes()) {
             Ok(manager) => Some(manager),
             Err(error) => {
-                let name = Escaped(name.as_bytes());
+                let name = Escaped::of(&name);
                 log::debug!("{SOCKET} is {name}, which cannot be used: {error}");
                 None
             }
