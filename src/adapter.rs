@@ -4,6 +4,7 @@ use crate::chat::{ChatData, ChatMetadata, Room};
 use crate::credentials::Sources;
 use crate::server::{DataProviderServer, MetadataProviderServer, Servers};
 use crate::start_error::StartError;
+use crate::time_zone;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,9 +57,9 @@ impl Adapter {
         let mut warned = Vec::new();
         read_credentials(&servers, &config.credentials, &mut warned)?;
         let room = Arc::new(Room::default());
-        let zone = jiff::tz::TimeZone::system();
+        let local = time_zone::local();
         let metadata = servers.metadata(config.metadata_port, || {
-            ChatMetadata::new(Arc::clone(&room), zone.clone())
+            ChatMetadata::new(Arc::clone(&room), local.clone())
         })?;
         let data = servers.data(config.data_port, || ChatData::new(Arc::clone(&room)))?;
         Ok(Adapter {

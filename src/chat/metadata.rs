@@ -1,6 +1,6 @@
 //! The metadata side: everybody may come in, everything that is said goes into the room.
 
-use super::clock::{self, Clock};
+use super::clock::{self, Clock, LocalTime};
 use super::room::{ITEM, Room};
 use super::sessions::Sessions;
 use crate::provider::{
@@ -33,13 +33,13 @@ pub struct ChatMetadata {
 }
 
 impl ChatMetadata {
-    /// No sessions yet. Messages carry the local time of `zone`.
-    pub fn new(room: Arc<Room>, zone: jiff::tz::TimeZone) -> ChatMetadata {
+    /// No sessions yet. Messages carry the local time.
+    pub fn new(room: Arc<Room>, local: impl Into<LocalTime>) -> ChatMetadata {
         ChatMetadata {
             room,
             sessions: Sessions::default(),
             instance: None,
-            clock: Clock::new(zone),
+            clock: Clock::new(local.into()),
             now: clock::system_time,
             relayed: 0,
             refused: 0,
