@@ -116,8 +116,8 @@ pub const OPTIONS: &[Opt] = &[
     opt(
         "log",
         "LEVEL",
-        "error, warn, info, debug or trace; without it the\n\
-         variable RUST_LOG counts [default: info]",
+        "off, error, warn, info, debug or trace; without it\n\
+         the variable RUST_LOG counts [default: info]",
         |to, value| set(&mut to.config.log, value.level()),
     ),
     Opt {
@@ -358,10 +358,8 @@ impl Value {
     }
 
     fn level(self) -> Result<LevelFilter, StartError> {
-        self.read(|text| match text.parse() {
-            Ok(level) if level != LevelFilter::Off => Ok(level),
-            _ => Err("one of error, warn, info, debug, trace"),
-        })
+        let want = "one of off, error, warn, info, debug, trace";
+        self.read(|text| text.parse().map_err(|_| want))
     }
 
     /// A host, whose address may stand in brackets as it does in a URL.
@@ -511,11 +509,11 @@ mod tests {
             ),
             (
                 &["--log", "loud"],
-                "--log loud: not one of error, warn, info, debug, trace",
+                "--log loud: not one of off, error, warn, info, debug, trace",
             ),
             (
                 &["--log", "\u{1b}"],
-                "--log \\u{1b}: not one of error, warn, info, debug, trace",
+                "--log \\u{1b}: not one of off, error, warn, info, debug, trace",
             ),
             (&["--tls-name", "x"], "--tls-name needs --tls"),
             (&["--tls", "--tls-key", "x"], "--tls-key needs a --tls-cert"),

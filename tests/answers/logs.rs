@@ -312,6 +312,7 @@ fn the_level_is_info_by_default() {
 fn the_level_is_set_by_the_flag() {
     let log = log_with(&["--log", "error"], None);
     assert!(!log.contains("info"), "{log}");
+    assert_eq!(log_with(&["--log", "off"], None), "");
     let log = log_with(&["--log=trace"], None);
     assert!(log.contains("trace") && log.contains("debug"), "{log}");
 }
@@ -323,6 +324,16 @@ fn rust_log_works_where_the_flag_is_absent() {
     assert!(!log.contains("trace"), "{log}");
     let log = log_with(&[], Some(("RUST_LOG", "error")));
     assert!(!log.contains("info"), "{log}");
+    assert_eq!(log_with(&[], Some(("RUST_LOG", "off"))), "");
+}
+
+#[test]
+fn rust_log_takes_the_levels_of_modules() {
+    for modules in ["chat_adapter=debug", "warn,chat_adapter::server=debug"] {
+        let log = log_with(&[], Some(("RUST_LOG", modules)));
+        assert!(log.contains("debug"), "{log}");
+        assert!(!log.contains("trace") && !log.contains("rust_log"), "{log}");
+    }
 }
 
 #[test]
