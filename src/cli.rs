@@ -481,6 +481,8 @@ mod tests {
         }
         let config = run(&["--host", "[::1]"]).unwrap();
         assert_eq!(config.servers.address(1), "[::1]:1");
+        let config = run(&["--host", "fe80::1%\u{202e}"]).unwrap();
+        assert_eq!(config.servers.address(1), "[fe80::1%\\u{202e}]:1");
     }
 
     #[test]

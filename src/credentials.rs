@@ -2,6 +2,7 @@
 //! manager's credentials; in this order, each of the two by itself. It does not know what a Proxy
 //! does with them.
 
+use crate::ari::escape::Escaped;
 use crate::server::{Credentials, Secret};
 use crate::start_error::StartError;
 use std::ffi::OsString;
@@ -114,7 +115,7 @@ fn read_password(
 ) -> Result<Secret, StartError> {
     let text = read(what, file)?;
     if fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
-        let file = file.display();
+        let file = Escaped::of(file);
         warnings.push(format!(
             "{file} holds the password and can be read by everybody; its mode should be 0600 or 0400"
         ));
@@ -124,7 +125,8 @@ fn read_password(
 
 /// A file's text without one line end at its end. An error begins with `what` the file is.
 fn read(what: &str, file: &Path) -> Result<String, StartError> {
-    let error = |problem: &str| StartError::Other(format!("{what} {} {problem}", file.display()));
+    let name = Escaped::of(file);
+    let error = |problem: &str| StartError::Other(format!("{what} {name} {problem}"));
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))

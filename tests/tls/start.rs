@@ -3,7 +3,7 @@
 use crate::der;
 use crate::files::Files;
 use crate::pki::{Certified, Profile};
-use crate::setup::command;
+use crate::setup::{Ports, command};
 
 /// Starting must fail with 1 and one line that names the file and the option that gives it, and holds
 /// these words.
@@ -65,6 +65,48 @@ fn files_to_trust_that_are_no_good() {
     refused(&["--tls-ca", &missing], &missing, "cannot be read");
     let directory = files.path("");
     refused(&["--tls-ca", &directory], &directory, "cannot be read");
+}
+
+#[test]
+fn a_files_name_forges_no_line() {
+    let files = Files::new();
+    let name = "x\nERROR forged\u{1b}[2J\u{202e}";
+    let escaped = "x\\nERROR forged\\u{1b}[2J\\u{202e}";
+    let missing = files.path(name);
+    let client = Profile::new("chat-adapter").self_signed();
+    let cert = files.write("client.pem", client.pem());
+    for arguments in [
+        &["--tls-ca", &missing][..],
+        &["--tls-cert", &missing, "--tls-key", &missing],
+        &["--tls-cert", &cert, "--tls-key", &missing],
+        &["--user", "u", "--password-file", &missing],
+    ] {
+        let exit = command().arg("--tls").args(arguments).run();
+        assert_eq!(exit.code(), 1, "{exit}");
+        assert_eq!(exit.stderr.lines().count(), 1, "{exit}");
+        assert!(exit.stderr.contains(escaped), "{exit}");
+    }
+    // Where they can be read, and are warned of.
+    files.write(name, client.key.serialize_pem());
+    files.set_mode(name, 0o644);
+    let ports = Ports::open();
+    let adapter = ports
+        .command_to("127.0.0.1")
+        .args(["--tls-cert", &cert, "--tls-key", &missing])
+        .args(["--user", "u", "--password-file", &missing])
+        .env("SSL_CERT_FILE", name)
+        .start();
+    adapter.wait_for_log(&[escaped, "holds the password"]);
+    for side in ["metadata", "data"] {
+        adapter.wait_for_log(&[side, escaped, "holds the private key"]);
+        adapter.wait_for_log(&[side, &format!("SSL_CERT_FILE={escaped}")]);
+    }
+    adapter.signal("TERM");
+    let log = adapter.wait().stderr;
+    assert!(
+        !log.contains("\nERROR forged") && !log.contains('\u{1b}'),
+        "{log}"
+    );
 }
 
 #[test]

@@ -3,8 +3,9 @@
 //! How the files are read is not known here.
 
 use super::certificate::public_key;
-use super::error::{TlsError, escaped};
+use super::error::TlsError;
 use super::files;
+use crate::ari::escape::Escaped;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
@@ -47,13 +48,13 @@ impl ClientCertificate {
             TlsError::of_file("--tls-cert", chain_file, what)
         })?;
         if key.public_key().is_some_and(|key| key != certified) {
-            let chain = escaped(chain_file);
+            let chain = Escaped::of(chain_file);
             let what =
                 format!("does not hold the key of the first certificate in --tls-cert {chain}");
             return Err(TlsError::of_file("--tls-key", key_file, what));
         }
         let mode = std::fs::metadata(key_file).map_or(0, |file| file.mode());
-        let file = escaped(key_file);
+        let file = Escaped::of(key_file);
         let warning = match mode & 0o004 {
             0 => String::new(),
             _ => format!(

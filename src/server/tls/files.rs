@@ -92,6 +92,10 @@ fn bad_pem(error: PemError) -> String {
         PemError::MissingSectionEnd { .. } => {
             "is not good PEM: a section has no \"-----END\" line".into()
         }
+        // Its own words hold the line, which may be the key.
+        PemError::IllegalSectionStart { .. } => {
+            "is not good PEM: a \"-----BEGIN\" line goes on behind its end".into()
+        }
         error => format!("is not good PEM: {error}"),
     }
 }
@@ -155,5 +159,14 @@ mod tests {
             assert!(failure.contains(what), "{failure}");
         }
         std::fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
+    fn an_error_does_not_tell_the_key() {
+        let content = "-----BEGIN PRIVATE KEY----- zebra\n-----END PRIVATE KEY-----\n";
+        let error = key(content.into()).unwrap_err();
+        assert!(error.contains("goes on behind its end"), "{error}");
+        let bytes = format!("{:?}", b"zebra");
+        assert!(!error.contains(bytes.trim_matches(['[', ']'])), "{error}");
     }
 }

@@ -4,7 +4,7 @@
 //! What an operator reads of a rejected server is not decided here.
 
 use super::certificate::{may_issue, public_key};
-use super::error::{TlsError, escaped};
+use super::error::TlsError;
 use super::files;
 use crate::ari::escape::Escaped;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -61,7 +61,10 @@ impl Trust {
                 given.push(certificate);
             }
         }
-        let names: Vec<_> = files.iter().map(|file| escaped(file).to_string()).collect();
+        let names: Vec<_> = files
+            .iter()
+            .map(|file| Escaped::of(file).to_string())
+            .collect();
         Ok(Trust {
             roots,
             origin: format!("{} from {}", certificates(given.len()), names.join(", ")),
@@ -78,7 +81,7 @@ impl Trust {
         roots.add_parsable_certificates(found.certs);
         let variables: Vec<_> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
             .iter()
-            .filter_map(|name| Some(format!("{name}={}", escaped(env::var_os(name)?.as_ref()))))
+            .filter_map(|name| Some(format!("{name}={}", Escaped::of(&env::var_os(name)?))))
             .collect();
         let store = match variables.is_empty() {
             true => "the platform's store".to_owned(),
