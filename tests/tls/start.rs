@@ -5,15 +5,15 @@ use crate::files::Files;
 use crate::pki::{Certified, Profile};
 use crate::setup::{Ports, command};
 
-/// Starting must fail with 1 and one line that names the file and the option that gives it, and holds
-/// these words.
+/// Starting must fail with 1, and with one line after that of the settings, which names the file and the
+/// option that gives it, and holds these words.
 #[track_caller]
 fn refused(arguments: &[&str], file: &str, words: &str) {
     let given = arguments.iter().rposition(|&argument| argument == file);
     let option = arguments[given.expect("the file of an option") - 1];
     let exit = command().arg("--tls").args(arguments).run();
     assert_eq!(exit.code(), 1, "{exit}");
-    assert_eq!(exit.stderr.lines().count(), 1, "{exit}");
+    assert_eq!(exit.stderr.lines().count(), 2, "{exit}");
     for word in ["cannot start", "TLS", &format!("{option} {file}"), words] {
         assert!(exit.stderr.contains(word), "no {word:?} in: {exit}");
     }
@@ -83,8 +83,15 @@ fn a_files_name_forges_no_line() {
     ] {
         let exit = command().arg("--tls").args(arguments).run();
         assert_eq!(exit.code(), 1, "{exit}");
-        assert_eq!(exit.stderr.lines().count(), 1, "{exit}");
-        assert!(exit.stderr.contains(escaped), "{exit}");
+        let (settings, error) = exit
+            .stderr
+            .rsplit_once("ERROR cannot start")
+            .expect("an error");
+        assert!(
+            settings.lines().count() <= 2 && error.lines().count() == 1,
+            "{exit}"
+        );
+        assert!(error.contains(escaped), "{exit}");
     }
     // Where they can be read, and are warned of.
     files.write(name, client.key.serialize_pem());
@@ -192,4 +199,23 @@ fn options_that_need_another_are_a_mistake_in_usage() {
         assert_eq!(exit.code(), 2, "{exit}");
         assert!(exit.stderr.contains(words), "{exit}");
     }
+}
+
+#[test]
+fn the_first_line_tells_the_settings() {
+    let files = Files::new();
+    let client = Profile::new("chat-adapter").self_signed();
+    let ca = files.write("one.pem", client.pem());
+    let cert = files.write("two\n.pem", client.pem());
+    let key = files.write("client.key", client.key.serialize_pem());
+    let adapter = Ports::open()
+        .command_trusting(&ca)
+        .args(["--tls-ca", &cert, "--tls-name", "push.example.com"])
+        .args(["--tls-cert", &cert, "--tls-key", &key])
+        .start();
+    let cert = cert.replace('\n', "\\n");
+    adapter.wait_for_log(&[&format!(
+        "TLS (trusting {ca}, {cert}, server's name push.example.com, client certificate {cert}), \
+         no credentials, "
+    )]);
 }

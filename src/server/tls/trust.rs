@@ -61,13 +61,9 @@ impl Trust {
                 given.push(certificate);
             }
         }
-        let names: Vec<_> = files
-            .iter()
-            .map(|file| Escaped::of(file).to_string())
-            .collect();
         Ok(Trust {
             roots,
-            origin: format!("{} from {}", certificates(given.len()), names.join(", ")),
+            origin: format!("{} from {}", certificates(given.len()), names(files)),
             given,
             trouble: None,
             is_store: false,
@@ -114,6 +110,12 @@ impl Trust {
             is_store,
         }
     }
+}
+
+/// Names of files, for the log.
+pub(super) fn names(files: &[PathBuf]) -> String {
+    let names = files.iter().map(|file| Escaped::of(file).to_string());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn certificates(count: usize) -> String {
