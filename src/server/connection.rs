@@ -21,6 +21,7 @@ use super::transport::Transport;
 use super::waker::{Source, Waker};
 use super::writer::{Ended, Writer};
 use crate::ari::Side;
+use crate::ari::escape::Escaped;
 use crate::ari::reply;
 use crate::provider::{Connection, UpdateQueue};
 use crossbeam_channel::{RecvTimeoutError, bounded};
@@ -59,8 +60,8 @@ pub(super) struct Config {
 impl Config {
     /// Host and port, as they stand in the log.
     pub(super) fn address(&self, port: u16) -> String {
-        let host = &self.host;
-        match host.contains(':') {
+        let host = Escaped(self.host.as_bytes());
+        match self.host.contains(':') {
             true => format!("[{host}]:{port}"),
             false => format!("{host}:{port}"),
         }

@@ -98,15 +98,13 @@ fn one_line_end_of_a_file_is_dropped_and_nothing_else() {
     }
 }
 
-/// Starting must fail with 1 and one line that names the file.
+/// Starting must fail with 1 and one line that names the file and what gives it.
 #[track_caller]
-fn refused(exit: &Exit, file: &str, words: &str) {
+fn refused(exit: &Exit, source: &str, file: &str, words: &str) {
     assert_eq!(exit.code(), 1, "{exit}");
     assert_eq!(exit.stderr.lines().count(), 1, "{exit}");
-    assert!(
-        exit.stderr.contains(file) && exit.stderr.contains(words),
-        "{exit}"
-    );
+    let line = format!("cannot start: {source} {file} {words}");
+    assert!(exit.stderr.contains(&line), "{exit}");
 }
 
 #[test]
@@ -122,7 +120,7 @@ fn files_that_are_no_good_are_named_at_start() {
         let exit = command()
             .args(["--user", "user1", "--password-file", &file])
             .run();
-        refused(&exit, &file, words);
+        refused(&exit, "--password-file", &file, words);
     }
 }
 
@@ -131,10 +129,14 @@ fn so_are_those_of_the_service_manager() {
     for bad in ["chat-adapter.user", "chat-adapter.password"] {
         let sources = Sources::new();
         let file = sources.files.write(bad, "");
-        refused(&sources.service(command()).run(), &file, "is empty");
+        let refused = |words| {
+            let exit = sources.service(command()).run();
+            refused(&exit, "the credential", &file, words);
+        };
+        refused("is empty");
         fs::remove_file(&file).expect("to remove it");
         fs::create_dir(&file).expect("a directory");
-        refused(&sources.service(command()).run(), &file, "cannot be read");
+        refused("cannot be read");
     }
 }
 
