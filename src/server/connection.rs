@@ -179,9 +179,8 @@ impl ProxyConnection {
 
     /// One connection from its beginning to its end.
     fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
-        let socket = socket::connect(&self.config.host, self.config.port, &self.status.reader)?;
-        let peer = socket.peer_addr();
-        let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
+        let Config { host, port, .. } = &self.config;
+        let (socket, address) = socket::connect(host, *port, &self.status.reader)?;
         let transport = self.transport(socket)?;
         let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
             doing: "opening it",
@@ -193,7 +192,7 @@ impl ProxyConnection {
             Transport::Tls(session) => format!(", {}", session.negotiated()),
         };
         self.connection
-            .step(format_args!("connected to {peer}{agreed}"));
+            .step(format_args!("connected to {address}{agreed}"));
         self.status.set(Phase::Opening);
         let reason = self.serve(&transport, &waker);
         // Whoever waits for the end waits for the account of losses, too.

@@ -26,21 +26,22 @@ pub const UNACKNOWLEDGED: Duration = Duration::from_secs(17);
 /// A write that the peer keeps waiting is interrupted so often for a look at the connection.
 pub const CHECK_BLOCKED: Duration = Duration::from_secs(5);
 
-/// Connects to the first address of the host that answers.
+/// Connects to the first address of the host that answers, and says which that was.
 ///
 /// # Errors
 /// [`Disconnect::Resolve`] and [`Disconnect::Connect`].
-pub fn connect(host: &str, port: u16, heartbeat: &Heartbeat) -> Result<TcpStream, Disconnect> {
+pub fn connect(
+    host: &str,
+    port: u16,
+    heartbeat: &Heartbeat,
+) -> Result<(TcpStream, SocketAddr), Disconnect> {
     heartbeat.beat_before(RESOLVE);
     let mut failure = Disconnect::Resolve(io::Error::other("it has no address"));
     for address in resolve(host, port).map_err(Disconnect::Resolve)? {
         heartbeat.beat_before(CONNECT);
         let socket = TcpStream::connect_timeout(&address, CONNECT);
         match socket.and_then(|socket| prepare(socket, heartbeat)) {
-            Ok(socket) if is_own_peer(&socket) => {
-                failure = Disconnect::Connect(address, io::ErrorKind::ConnectionRefused.into());
-            }
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => return Ok((socket, address)),
             Err(error) => failure = Disconnect::Connect(address, error),
         }
     }
@@ -70,8 +71,13 @@ fn is_own_peer(socket: &TcpStream) -> bool {
 }
 
 fn prepare(socket: TcpStream, heartbeat: &Heartbeat) -> io::Result<TcpStream> {
-    socket.set_nodelay(true)?;
     let options = SockRef::from(&socket);
+    if is_own_peer(&socket) {
+        // By a reset: TCP would hold the port for a minute more otherwise.
+        options.set_linger(Some(Duration::ZERO))?;
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    socket.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(PROBE_AFTER)
         .with_interval(PROBE_INTERVAL)
@@ -86,6 +92,9 @@ fn prepare(socket: TcpStream, heartbeat: &Heartbeat) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::{Domain, Socket, Type};
+    use std::io::Read;
+    use std::net::TcpListener;
 
     #[test]
     fn literals_of_both_families_resolve() {
@@ -100,5 +109,40 @@ mod tests {
             connect("no-such-host.invalid", 80, &Heartbeat::new(None)),
             Err(Disconnect::Resolve(_))
         ));
+    }
+
+    #[test]
+    fn the_address_is_the_one_that_was_dialled_though_the_peer_has_reset() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let dialled = listener.local_addr().unwrap();
+        let connected = connect("127.0.0.1", dialled.port(), &Heartbeat::new(None));
+        let (mut socket, address) = connected.unwrap();
+        let peer = listener.accept().unwrap().0;
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        let _ = socket.read(&mut [0]); // waits for the reset
+        let error = socket.peer_addr().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+        assert_eq!(address, dialled);
+    }
+
+    #[test]
+    fn a_socket_that_is_its_own_peer_leaves_its_port_to_the_server() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let local: SocketAddr = local.parse().unwrap();
+            let socket = || Socket::new(Domain::for_address(local), Type::STREAM, None).unwrap();
+            let own = socket();
+            if own.bind(&local.into()).is_err() {
+                continue; // a machine without that family
+            }
+            let address = own.local_addr().unwrap();
+            own.connect(&address).unwrap();
+            let error = prepare(own.into(), &Heartbeat::new(None)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            // Without SO_REUSEADDR nothing may be left of that socket.
+            socket().bind(&address).unwrap();
+        }
     }
 }
