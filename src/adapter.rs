@@ -1,85 +1,35 @@
 //! What the program puts together: the chat, and the two connections that serve it.
 
 use crate::chat::{ChatData, ChatMetadata, Room};
-use crate::credentials::{self, Sources};
-use crate::server::{self, DataProviderServer, MetadataProviderServer, Servers, tls};
-use std::fmt;
-use std::io;
+use crate::credentials::Sources;
+use crate::server::{DataProviderServer, MetadataProviderServer, Servers};
+use crate::start_error::StartError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The server's host: a name or an address.
-    pub host: String,
+    /// Where the Proxies are, and how to connect to them.
+    pub servers: Servers,
     /// `request_reply_port` of the Proxy Metadata Adapter.
     pub metadata_port: u16,
     /// `request_reply_port` of the Proxy Data Adapter.
     pub data_port: u16,
     /// Where to find credentials, for Proxies that demand them.
     pub credentials: Sources,
-    /// TLS, if it is wanted.
-    pub tls: Option<tls::Settings>,
-    /// The longest silence on a connection; zero: only what a Proxy asks for; `None`: 10 s, or
-    /// 1 s with a Proxy of the 1.8 family.
-    pub keepalive: Option<Duration>,
     /// How much to log; `None`: as the environment says.
     pub log: Option<log::LevelFilter>,
-    /// How often each thread must show that it is alive; `None`: there is no watchdog.
-    pub heartbeat: Option<Duration>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Config {
-            host: "localhost".into(),
+            servers: Servers::builder(),
             metadata_port: 8003,
             data_port: 8001,
             credentials: Sources::default(),
-            tls: None,
-            keepalive: None,
             log: None,
-            heartbeat: None,
-        }
-    }
-}
-
-/// Why the adapter cannot start; one line that names the thing.
-#[derive(Debug)]
-pub enum StartError {
-    /// The command line is wrong.
-    Usage(String),
-    /// Something else is.
-    Other(String),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (StartError::Usage(what) | StartError::Other(what)) = self;
-        f.write_str(what)
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl From<io::Error> for StartError {
-    fn from(error: io::Error) -> Self {
-        StartError::Other(error.to_string())
-    }
-}
-
-impl From<server::StartError> for StartError {
-    fn from(error: server::StartError) -> Self {
-        StartError::Other(error.to_string())
-    }
-}
-
-impl From<credentials::Error> for StartError {
-    fn from(error: credentials::Error) -> Self {
-        match error {
-            credentials::Error::Usage(what) => StartError::Usage(what),
-            credentials::Error::File(what) => StartError::Other(what),
         }
     }
 }
@@ -101,19 +51,10 @@ impl Adapter {
     /// # Errors
     /// [`StartError`], when credentials or certificates are no good, or when there is no thread
     /// to be had.
-    pub fn start(config: &Config) -> Result<Adapter, StartError> {
-        let mut servers = Servers::builder().host(&config.host);
+    pub fn start(config: Config) -> Result<Adapter, StartError> {
+        let servers = config.servers;
         let mut warned = Vec::new();
         read_credentials(&servers, &config.credentials, &mut warned)?;
-        if let Some(tls) = &config.tls {
-            servers = servers.tls(tls.clone());
-        }
-        if let Some(keepalive) = config.keepalive {
-            servers = servers.keepalive(keepalive);
-        }
-        if let Some(heartbeat) = config.heartbeat {
-            servers = servers.heartbeat(heartbeat);
-        }
         let room = Arc::new(Room::default());
         let zone = jiff::tz::TimeZone::system();
         let metadata = servers.metadata(config.metadata_port, || {
@@ -125,7 +66,7 @@ impl Adapter {
             metadata,
             data,
             room,
-            sources: config.credentials.clone(),
+            sources: config.credentials,
             warned: Mutex::new(warned),
         })
     }
@@ -133,8 +74,8 @@ impl Adapter {
     /// Looks for the credentials again; connections to come use what is found.
     ///
     /// # Errors
-    /// [`credentials::Error`]; what was known before is used on then.
-    pub fn reload(&self) -> Result<(), credentials::Error> {
+    /// [`StartError`]; what was known before is used on then.
+    pub fn reload(&self) -> Result<(), StartError> {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         read_credentials(&self.servers, &self.sources, &mut warned)
     }
@@ -179,10 +120,10 @@ fn read_credentials(
     servers: &Servers,
     sources: &Sources,
     warned: &mut Vec<String>,
-) -> Result<(), credentials::Error> {
+) -> Result<(), StartError> {
     let found = sources.find(|name| std::env::var_os(name))?;
     if servers.current_credentials().is_some() && found.credentials.is_none() {
-        return Err(credentials::Error::File(
+        return Err(StartError::Other(
             "there were credentials, and now there are none".into(),
         ));
     }

@@ -35,7 +35,10 @@ pub const OPTIONS: &[Opt] = &[
         "host",
         "HOST",
         "name or address of the Lightstreamer Server\n[default: localhost]",
-        |to, value| set(&mut to.config.host, value.host()),
+        |to, value| {
+            to.config.servers = to.config.servers.clone().host(value.host()?);
+            Ok(())
+        },
     ),
     opt(
         "metadata_rrport",
@@ -105,7 +108,10 @@ pub const OPTIONS: &[Opt] = &[
         "keepalive",
         "MILLIS",
         "longest silence before a keepalive; 0: only what\nthe Proxy asks for [default: 10000]",
-        |to, value| set(&mut to.config.keepalive, value.millis()),
+        |to, value| {
+            to.config.servers = to.config.servers.clone().keepalive(value.millis()?);
+            Ok(())
+        },
     ),
     opt(
         "log",
@@ -174,10 +180,8 @@ pub enum Command {
     Print(String),
 }
 
-impl From<lexopt::Error> for StartError {
-    fn from(error: lexopt::Error) -> Self {
-        StartError::Usage(Escaped(error.to_string().as_bytes()).to_string())
-    }
+fn usage(error: lexopt::Error) -> StartError {
+    StartError::Usage(Escaped(error.to_string().as_bytes()).to_string())
 }
 
 /// The text of `--help`.
@@ -212,7 +216,7 @@ pub fn help() -> String {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, StartError> {
     let mut parser = Parser::from_args(args);
     let mut draft = Draft::default();
-    while let Some(arg) = parser.next()? {
+    while let Some(arg) = parser.next().map_err(usage)? {
         let Some(option) = OPTIONS.iter().find(|option| option.is_called(&arg)) else {
             // It may be the rest of a password with a space in it.
             if matches!(arg, Arg::Value(_)) && draft.config.credentials.password.is_some() {
@@ -220,7 +224,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, StartE
                             spaces in it needs quotes";
                 return Err(StartError::Usage(what.into()));
             }
-            return Err(arg.unexpected().into());
+            return Err(usage(arg.unexpected()));
         };
         let short = match arg {
             Arg::Short(short) => Some(short),
@@ -286,7 +290,7 @@ impl Draft {
             (None, Some(_)) => return wrong("--tls-key needs a --tls-cert"),
         };
         if self.is_tls {
-            self.config.tls = Some(self.tls);
+            self.config.servers = self.config.servers.tls(self.tls);
         } else if let Some(option) = self.tls_option {
             return Err(option.error("needs --tls"));
         }
@@ -404,8 +408,12 @@ mod tests {
     fn the_defaults_are_those_of_the_help() {
         let config = run(&[]).unwrap();
         assert_eq!(
-            (&*config.host, config.metadata_port, config.data_port),
-            ("localhost", 8003, 8001)
+            (
+                config.metadata_port,
+                config.data_port,
+                config.servers.address(1)
+            ),
+            (8003, 8001, "localhost:1".into())
         );
         for default in ["localhost", "8003", "8001", "10000", "info"] {
             assert!(help().contains(&format!("[default: {default}]")));
@@ -424,9 +432,11 @@ mod tests {
     #[test]
     fn hosts_are_names_and_addresses() {
         for host in ["push.example.com", "a_b", "10.0.0.1", "::1", "fe80::1%eth0"] {
-            assert_eq!(run(&["--host", host]).unwrap().host, host);
+            let address = run(&["--host", host]).unwrap().servers.address(1);
+            assert_eq!(address.replace(['[', ']'], ""), format!("{host}:1"));
         }
-        assert_eq!(run(&["--host", "[::1]"]).unwrap().host, "::1");
+        let config = run(&["--host", "[::1]"]).unwrap();
+        assert_eq!(config.servers.address(1), "[::1]:1");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! does with them.
 
 use crate::server::{Credentials, Secret};
+use crate::start_error::StartError;
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -33,35 +33,19 @@ pub struct Lookup {
     pub warnings: Vec<String>,
 }
 
-/// Why they cannot be had; one line that names the thing.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Error {
-    /// One of the two is missing, or a variable is not text.
-    Usage(String),
-    /// A file cannot be read, or does not hold what it should.
-    File(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Error::Usage(what) | Error::File(what)) = self;
-        f.write_str(what)
-    }
-}
-
-impl std::error::Error for Error {}
-
 impl Sources {
     /// Asks each source in turn, until one has an answer. `env` reads a variable.
     ///
     /// # Errors
-    /// [`Error`].
-    pub fn find(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Lookup, Error> {
+    /// [`StartError`].
+    pub fn find(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Lookup, StartError> {
         let mut warnings = Vec::new();
         let variable = |name: &str| {
             let value = env(name).filter(|value| !value.is_empty());
             let text = value.map(OsString::into_string).transpose();
-            text.map_err(|_| Error::Usage(format!("the variable {name} holds what is not UTF-8")))
+            text.map_err(|_| {
+                StartError::Usage(format!("the variable {name} holds what is not UTF-8"))
+            })
         };
         let service_file = |name: &str| {
             let directory = env("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty())?;
@@ -95,7 +79,7 @@ impl Sources {
             password.transpose()?
         };
 
-        let usage = |what: &str| Err(Error::Usage(what.into()));
+        let usage = |what: &str| Err(StartError::Usage(what.into()));
         let credentials = match (user, password) {
             (Some(user), Some(password)) => Some(Credentials { user, password }),
             (None, None) => None,
@@ -120,7 +104,7 @@ impl Sources {
 }
 
 /// A file's text, with a warning if everybody can read it.
-fn read_password(file: &Path, warnings: &mut Vec<String>) -> Result<Secret, Error> {
+fn read_password(file: &Path, warnings: &mut Vec<String>) -> Result<Secret, StartError> {
     let text = read(file)?;
     if fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
         let file = file.display();
@@ -132,8 +116,8 @@ fn read_password(file: &Path, warnings: &mut Vec<String>) -> Result<Secret, Erro
 }
 
 /// A file's text without one line end at its end.
-fn read(file: &Path) -> Result<String, Error> {
-    let error = |what: &str| Error::File(format!("{} {what}", file.display()));
+fn read(file: &Path) -> Result<String, StartError> {
+    let error = |what: &str| StartError::Other(format!("{} {what}", file.display()));
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
@@ -235,7 +219,7 @@ mod tests {
                 password: None,
                 password_file: Some(file.clone()),
             };
-            let Err(Error::File(text)) = sources.find(|_| None) else {
+            let Err(StartError::Other(text)) = sources.find(|_| None) else {
                 panic!("{}", file.display())
             };
             assert!(text.starts_with(&*file.to_string_lossy()), "{text}");
@@ -268,7 +252,7 @@ mod tests {
             ("CHAT_ADAPTER_USER", "no password"),
             ("CHAT_ADAPTER_PASSWORD", "no user"),
         ] {
-            let Err(Error::Usage(text)) = sources.find(only(name)) else {
+            let Err(StartError::Usage(text)) = sources.find(only(name)) else {
                 panic!("{name}")
             };
             assert!(text.contains(missing), "{text}");

@@ -148,6 +148,10 @@ pub mod server;
 pub mod service;
 #[cfg(feature = "program")]
 pub mod signals;
+#[cfg(feature = "program")]
+mod start_error;
 
 #[cfg(feature = "program")]
-pub use adapter::{Adapter, Config, StartError};
+pub use adapter::{Adapter, Config};
+#[cfg(feature = "program")]
+pub use start_error::StartError;

@@ -36,8 +36,10 @@ fn run(mut config: Config) -> Result<(), StartError> {
     logging::start(config.log);
     let mut service = ServiceNotifier::from_env();
     let mut signals = Signals::new()?;
-    config.heartbeat = service.heartbeat();
-    let adapter = Adapter::start(&config)?;
+    if let Some(heartbeat) = service.heartbeat() {
+        config.servers = config.servers.heartbeat(heartbeat);
+    }
+    let adapter = Adapter::start(config)?;
     service.ready();
     loop {
         service.update(&adapter);

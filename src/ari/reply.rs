@@ -55,27 +55,9 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the reply to `method` may say so (sections 3, 6 and 7).
+    /// Whether the reply to `method` may say so.
     pub fn is_allowed_for(self, method: Method) -> bool {
-        use ErrorKind::{
-            Access, Conflict, Credits, Data, Failure, Items, Metadata, Notification, Resource,
-            Schema, Subscription,
-        };
-        let allowed: &[ErrorKind] = match method {
-            Method::Mpi => &[Metadata],
-            Method::Dpi => &[Data],
-            Method::Nus | Method::Nua => &[Access, Resource, Credits],
-            Method::Nns => &[Notification, Credits, Conflict],
-            Method::Num | Method::Nnt | Method::Mda | Method::Msa | Method::Mdc => {
-                &[Notification, Credits]
-            }
-            Method::Nsc | Method::Ntc => &[Notification],
-            Method::Gis => &[Items],
-            Method::Gsc => &[Items, Schema],
-            Method::Git | Method::Gui | Method::Close => &[],
-            Method::Sub | Method::Usb => &[Subscription, Failure],
-        };
-        self == ErrorKind::Generic || allowed.contains(&self)
+        self == ErrorKind::Generic || method.errors().contains(&self.token())
     }
 }
 

@@ -53,29 +53,33 @@ pub enum Method {
     Usb,
 }
 
+const METADATA: Option<Side> = Some(Side::Metadata);
+const DATA: Option<Side> = Some(Side::Data);
+
 impl Method {
-    /// Every method with its name, in the order of the declaration; messages first, since nearly
-    /// all requests are messages.
-    const ALL: [(Method, &str); 19] = [
-        (Method::Num, "NUM"),
-        (Method::Mpi, "MPI"),
-        (Method::Dpi, "DPI"),
-        (Method::Close, "CLOSE"),
-        (Method::Nus, "NUS"),
-        (Method::Nua, "NUA"),
-        (Method::Nns, "NNS"),
-        (Method::Nsc, "NSC"),
-        (Method::Gis, "GIS"),
-        (Method::Gsc, "GSC"),
-        (Method::Git, "GIT"),
-        (Method::Gui, "GUI"),
-        (Method::Nnt, "NNT"),
-        (Method::Ntc, "NTC"),
-        (Method::Mda, "MDA"),
-        (Method::Msa, "MSA"),
-        (Method::Mdc, "MDC"),
-        (Method::Sub, "SUB"),
-        (Method::Usb, "USB"),
+    /// What the protocol says of each: its name, which Proxy calls it (`None`: both do), and the errors
+    /// that it may be answered beside `E` (sections 3, 6 and 7). In the order of the declaration;
+    /// messages first, since nearly all requests are messages.
+    const ALL: &[(Method, &str, Option<Side>, &[&str]); 19] = &[
+        (Method::Num, "NUM", METADATA, &["EN", "EC"]),
+        (Method::Mpi, "MPI", METADATA, &["EM"]),
+        (Method::Dpi, "DPI", DATA, &["ED"]),
+        (Method::Close, "CLOSE", None, &[]),
+        (Method::Nus, "NUS", METADATA, &["EA", "ER", "EC"]),
+        (Method::Nua, "NUA", METADATA, &["EA", "ER", "EC"]),
+        (Method::Nns, "NNS", METADATA, &["EN", "EC", "EX"]),
+        (Method::Nsc, "NSC", METADATA, &["EN"]),
+        (Method::Gis, "GIS", METADATA, &["EI"]),
+        (Method::Gsc, "GSC", METADATA, &["EI", "ES"]),
+        (Method::Git, "GIT", METADATA, &[]),
+        (Method::Gui, "GUI", METADATA, &[]),
+        (Method::Nnt, "NNT", METADATA, &["EN", "EC"]),
+        (Method::Ntc, "NTC", METADATA, &["EN"]),
+        (Method::Mda, "MDA", METADATA, &["EN", "EC"]),
+        (Method::Msa, "MSA", METADATA, &["EN", "EC"]),
+        (Method::Mdc, "MDC", METADATA, &["EN", "EC"]),
+        (Method::Sub, "SUB", DATA, &["EU", "EF"]),
+        (Method::Usb, "USB", DATA, &["EU", "EF"]),
     ];
 
     /// The method of that name, if it is one a Proxy may call.
@@ -83,9 +87,8 @@ impl Method {
         if name == b"NUM" {
             return Some(Method::Num);
         }
-        let mut all = Self::ALL.into_iter();
-        let found = all.find(|(_, known)| known.as_bytes() == name);
-        found.map(|(method, _)| method)
+        let found = Self::ALL.iter().find(|row| row.1.as_bytes() == name);
+        found.map(|row| row.0)
     }
 
     /// As it stands on the wire.
@@ -95,11 +98,12 @@ impl Method {
 
     /// Which Proxy calls it; `None` for `CLOSE`, which both do.
     pub fn side(self) -> Option<Side> {
-        match self {
-            Method::Close => None,
-            Method::Dpi | Method::Sub | Method::Usb => Some(Side::Data),
-            _ => Some(Side::Metadata),
-        }
+        Self::ALL[self as usize].2
+    }
+
+    /// The errors that it may be answered beside `E`, as they stand on the wire.
+    pub fn errors(self) -> &'static [&'static str] {
+        Self::ALL[self as usize].3
     }
 
     /// Whether it opens a connection (section 3).
@@ -362,7 +366,7 @@ mod tests {
 
     #[test]
     fn every_method_is_found_by_its_name() {
-        for (method, name) in Method::ALL {
+        for &(method, name, ..) in Method::ALL {
             assert_eq!(Method::named(name.as_bytes()), Some(method));
             assert_eq!(method.name(), name);
         }

@@ -2,7 +2,6 @@
 
 use crate::provider::Fields;
 use jiff::{Timestamp, tz::TimeZone};
-use std::time::SystemTime;
 
 /// A moment, as fields of an event.
 #[derive(Debug)]
@@ -55,12 +54,6 @@ impl Clock {
             time.second()
         )
     }
-}
-
-/// Milliseconds since the epoch by the system's clock; 0 when it stands before that.
-pub(super) fn system_time() -> u64 {
-    let since = SystemTime::UNIX_EPOCH.elapsed();
-    since.map_or(0, |since| since.as_millis() as u64) // 580 million years fit
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The metadata side: everybody may come in, everything that is said goes into the room.
 
-use super::clock::{self, Clock};
+use super::clock::Clock;
 use super::room::{ITEM, Room};
 use super::sessions::Sessions;
 use crate::provider::{
-    Connection, MetadataError, MetadataProvider, Mode, Names, Parameters, Text, Unsent,
+    Connection, MetadataError, MetadataProvider, Mode, Names, Parameters, Text, Unsent, system_time,
 };
 use std::mem::take;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl ChatMetadata {
             sessions: Sessions::default(),
             instance: None,
             clock: Clock::new(zone),
-            now: clock::system_time,
+            now: system_time,
             relayed: 0,
             refused: 0,
         }

@@ -2,7 +2,7 @@
 
 use crate::provider::{Event, ItemEventListener, Unsent};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// The one item there is.
 pub const ITEM: &str = "chat_room";
@@ -63,9 +63,7 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<ItemEventListener>> {
-        self.listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.listeners.lock().expect("a panic ends the process")
     }
 
     /// Whether anybody is subscribed.

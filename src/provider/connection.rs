@@ -1,11 +1,12 @@
 //! A connection as the log knows it: its name, and no more lines than an operator can read,
 //! whatever the peer does.
 
+use super::lock::lock;
 use super::rate_limit::RateLimit;
 use log::Level;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// So many lines of a connection's own steps and of its troubles are written within a minute: losing
@@ -104,10 +105,7 @@ impl Connection {
 
     fn log(&self, level: Level, kind: Kind, what: fmt::Arguments<'_>) -> bool {
         let name = &self.0.name;
-        let limit = self.0.limits[kind as usize].lock();
-        let allowed = limit
-            .unwrap_or_else(PoisonError::into_inner)
-            .allow(Instant::now());
+        let allowed = lock(&self.0.limits[kind as usize]).allow(Instant::now());
         let Some(suppressed) = allowed else {
             self.detail(what);
             return false;

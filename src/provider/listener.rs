@@ -14,6 +14,10 @@ use std::process;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
+/// A buffer that has grown beyond this is not kept for reuse, in bytes: what holds the updates of a full
+/// read doubled its size a moment before.
+pub(crate) const MAX_REUSABLE_SIZE: usize = 4 << 20;
+
 /// Where a listener puts what has to leave: the outbox of a connection.
 pub(crate) trait UpdateQueue: Send + Sync {
     /// How many bytes of updates may be queued now.
@@ -73,9 +77,6 @@ impl fmt::Display for Unsent {
 }
 
 impl std::error::Error for Unsent {}
-
-/// Memory that an event left which was too long is not kept beyond this, in bytes.
-const KEPT: usize = 1 << 20;
 
 #[derive(Default)]
 struct State {
@@ -307,7 +308,7 @@ impl State {
         let size = staged.len() - start;
         staged.truncate(start);
         if start == 0 {
-            staged.shrink_to(KEPT);
+            staged.shrink_to(MAX_REUSABLE_SIZE);
         }
         subscription.owes_end_of_snapshot = owed;
         Err(match size > queue.capacity() {
@@ -391,8 +392,9 @@ impl fmt::Debug for ItemEventListener {
     }
 }
 
-/// Milliseconds since the epoch by the system's clock; 0 when it stands before that.
-pub(crate) fn system_time() -> u64 {
+/// Milliseconds since the epoch by the system's clock, as events carry them; 0 when it stands before
+/// that.
+pub fn system_time() -> u64 {
     SystemTime::UNIX_EPOCH
         .elapsed()
         .map_or(0, |since| since.as_millis() as u64) // 580 million years fit

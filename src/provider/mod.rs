@@ -21,6 +21,7 @@ mod connection;
 mod data;
 mod event;
 mod listener;
+mod lock;
 mod metadata;
 mod rate_limit;
 
@@ -31,7 +32,8 @@ pub use crate::ari::text::Text;
 pub use connection::Connection;
 pub use data::{DataError, DataProvider};
 pub use event::{Event, Fields, Value};
-pub use listener::{ItemEventListener, Unsent};
+pub use listener::{ItemEventListener, Unsent, system_time};
 pub use metadata::{MetadataError, MetadataProvider};
 
-pub(crate) use listener::{UpdateQueue, system_time};
+pub(crate) use listener::{MAX_REUSABLE_SIZE, UpdateQueue};
+pub(crate) use lock::lock;

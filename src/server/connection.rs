@@ -15,7 +15,7 @@ use super::reader::Reader;
 use super::shutdown::Shutdown;
 use super::socket;
 use super::status::{Phase, Status};
-use super::tls::{self, Session, Tls};
+use super::tls::{self, Session, Tls, TlsError};
 use super::transport::Transport;
 use super::waker::{Source, Waker};
 use super::writer::{Ended, Writer};
@@ -46,26 +46,38 @@ const WRITE_OUT: Duration = Duration::from_secs(4);
 /// How long it may take to learn that a peer did not read the hello.
 const UNREAD_HELLO: Duration = Duration::from_millis(200);
 
-/// What to connect to, and how.
-#[derive(Debug)]
+/// What to connect to, and how: the same for all Proxies of a server.
+#[derive(Clone, Debug)]
 pub(super) struct Config {
     /// A name or an address.
     pub host: String,
-    /// The Proxy's `request_reply_port`.
-    pub port: u16,
     /// The adapter as it names itself.
     pub product: String,
     /// What to say in the hello, if anything.
     pub credentials: SharedCredentials,
     /// TLS, if it is wanted.
-    pub tls: Option<Tls>,
+    pub tls: Option<tls::Settings>,
     /// After how much silence to send a keepalive; zero: never; `None`: as the Proxy wants it.
     pub keepalive: Option<Duration>,
+}
+
+impl Config {
+    /// Host and port, as they stand in the log.
+    pub(super) fn address(&self, port: u16) -> String {
+        let host = &self.host;
+        match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        }
+    }
 }
 
 /// The connection to one Proxy.
 pub(super) struct ProxyConnection {
     config: Config,
+    /// The Proxy's `request_reply_port`.
+    port: u16,
+    tls: Option<Tls>,
     connection: Connection,
     side: Side,
     dispatch: Dispatch,
@@ -78,35 +90,38 @@ pub(super) struct ProxyConnection {
 
 impl ProxyConnection {
     /// One that is yet to [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`TlsError`], when the files or the name for TLS cannot be used.
     pub(super) fn new(
         config: Config,
+        port: u16,
         service: Box<dyn Service>,
         shutdown: Arc<Shutdown>,
         status: Arc<Status>,
-    ) -> ProxyConnection {
-        let Config { host, port, .. } = &config;
+    ) -> Result<ProxyConnection, TlsError> {
+        let tls = config.tls.clone();
+        let tls = tls.map(|settings| Tls::new(settings, &config.host));
         let side = service.side();
-        let name = match host.contains(':') {
-            true => format!("{side} [{host}]:{port}"),
-            false => format!("{side} {host}:{port}"),
-        };
-        let connection = Connection::new(name);
+        let connection = Connection::new(format!("{side} {}", config.address(port)));
         let context = Context {
             connection: connection.clone(),
             status: Arc::clone(&status),
             is_plain: config.tls.is_none(),
             keepalive: config.keepalive,
         };
-        ProxyConnection {
+        Ok(ProxyConnection {
             connection,
             config,
+            port,
+            tls: tls.transpose()?,
             side,
             dispatch: Dispatch::new(service, context),
             shutdown,
             status,
             backoff: Backoff::default(),
             logged: Vec::new(),
-        }
+        })
     }
 
     /// Connects and serves, again and again, until the end is requested.
@@ -179,8 +194,7 @@ impl ProxyConnection {
 
     /// One connection from its beginning to its end.
     fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
-        let Config { host, port, .. } = &self.config;
-        let (socket, address) = socket::connect(host, *port, &self.status.reader)?;
+        let (socket, address) = socket::connect(&self.config.host, self.port, &self.status.reader)?;
         let transport = self.transport(socket)?;
         let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
             doing: "opening it",
@@ -202,7 +216,7 @@ impl ProxyConnection {
 
     fn transport(&mut self, socket: net::TcpStream) -> Result<Transport, Disconnect> {
         let socket = Arc::new(socket);
-        let Some(tls) = &mut self.config.tls else {
+        let Some(tls) = &mut self.tls else {
             return Ok(Transport::Plain(socket));
         };
         self.status.reader.beat();

@@ -1,7 +1,8 @@
 //! User and password for a Proxy that demands them (section 3).
 
+use crate::provider::lock;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// A text that must not be seen: no log, panic or debug output can show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,12 +41,11 @@ pub(super) struct SharedCredentials(Arc<Mutex<Option<Credentials>>>);
 
 impl SharedCredentials {
     pub(super) fn get(&self) -> Option<Credentials> {
-        let credentials = self.0.lock();
-        credentials.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     pub(super) fn set(&self, credentials: Option<Credentials>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
+        *lock(&self.0) = credentials;
     }
 }
 

@@ -52,35 +52,30 @@ impl<P: DataProvider> Service for DataService<P> {
         request: Request<'_>,
         replies: &mut Vec<u8>,
     ) {
-        match request {
+        let result = match &request {
             Request::Subscribe { item } => {
-                let has_snapshot = self.provider.is_snapshot_available(&item);
-                self.listener.open(&item, call.id, has_snapshot);
-                match self.provider.subscribe(&item) {
-                    Ok(()) => {
-                        self.listener.confirm(&item, replies);
-                        call.reply(replies).void();
-                    }
-                    Err(error) => {
-                        self.listener.close(&item, replies);
-                        put_error(call, &error, replies);
-                    }
+                let has_snapshot = self.provider.is_snapshot_available(item);
+                self.listener.open(item, call.id, has_snapshot);
+                let result = self.provider.subscribe(item);
+                match result {
+                    Ok(()) => self.listener.confirm(item, replies),
+                    Err(_) => self.listener.close(item, replies),
                 }
+                result
             }
-            Request::Unsubscribe { item } => {
-                match self.provider.unsubscribe(&item) {
-                    Ok(()) => call.reply(replies).void(),
-                    Err(error) => put_error(call, &error, replies),
-                }
-                call.log(connection, replies);
-                self.listener.close(&item, replies);
+            Request::Unsubscribe { item } => self.provider.unsubscribe(item),
+            _ => Err(DataError::Other("not a data request".into())), // the other side's
+        };
+        match result {
+            Ok(()) => call.reply(replies).void(),
+            Err(error) => {
+                let (kind, text) = error.parts();
+                call.error(kind, text, replies).end();
             }
-            // The rest is the other side's.
-            _ => put_error(
-                call,
-                &DataError::Other("not a data request".into()),
-                replies,
-            ),
+        }
+        if let Request::Unsubscribe { item } = request {
+            call.log(connection, replies);
+            self.listener.close(&item, replies);
         }
     }
 
@@ -92,9 +87,4 @@ impl<P: DataProvider> Service for DataService<P> {
         self.listener.detach();
         self.provider.disconnected();
     }
-}
-
-fn put_error(call: &Call<'_>, error: &DataError, replies: &mut Vec<u8>) {
-    let (kind, text) = error.parts();
-    call.error(kind, text, replies).end();
 }

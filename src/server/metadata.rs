@@ -131,23 +131,23 @@ impl<P: MetadataProvider> MetadataService<P> {
 fn put_error(call: &Call<'_>, error: &MetadataError, replies: &mut Vec<u8>) {
     let (kind, text) = error.parts();
     let reply = call.error(kind, text, replies);
-    match error {
+    let reply = match error {
+        _ if !kind.is_allowed_for(call.method) => reply,
         MetadataError::Credits {
             code, user_message, ..
-        } if kind.is_allowed_for(call.method) => {
-            reply.for_client(*code, user_message.as_deref()).end();
-        }
+        } => reply.for_client(*code, user_message.as_deref()),
         MetadataError::ConflictingSession {
             code,
             user_message,
             session_id,
             ..
-        } if kind.is_allowed_for(call.method) => {
+        } => {
             let reply = reply.for_client(*code, user_message.as_deref());
-            reply.session(session_id).end();
+            reply.session(session_id)
         }
-        _ => reply.end(),
-    }
+        _ => reply,
+    };
+    reply.end();
 }
 
 impl<P: MetadataProvider> Service for MetadataService<P> {

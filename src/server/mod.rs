@@ -67,7 +67,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
-use tls::{Tls, TlsError};
+use tls::TlsError;
 
 /// Where the Proxies are, and how to connect to them: what the providers of one adapter share.
 ///
@@ -75,11 +75,7 @@ use tls::{Tls, TlsError};
 /// rest is each one's own.
 #[derive(Clone, Debug)]
 pub struct Servers {
-    host: String,
-    product: String,
-    credentials: SharedCredentials,
-    tls: Option<tls::Settings>,
-    keepalive: Option<Duration>,
+    config: Config,
     heartbeat: Option<Duration>,
     shutdown: Arc<Shutdown>,
 }
@@ -110,11 +106,13 @@ impl Servers {
     #[must_use]
     pub fn builder() -> Servers {
         Servers {
-            host: "localhost".into(),
-            product: concat!("chat-adapter ", env!("CARGO_PKG_VERSION")).into(),
-            credentials: SharedCredentials::default(),
-            tls: None,
-            keepalive: None,
+            config: Config {
+                host: "localhost".into(),
+                product: concat!("chat-adapter ", env!("CARGO_PKG_VERSION")).into(),
+                credentials: SharedCredentials::default(),
+                tls: None,
+                keepalive: None,
+            },
             heartbeat: None,
             shutdown: Arc::default(),
         }
@@ -122,9 +120,9 @@ impl Servers {
 
     /// The server's host: a name or an address; `localhost` by default.
     #[must_use]
-    pub fn host(self, host: impl Into<String>) -> Servers {
-        let host = host.into();
-        Servers { host, ..self }
+    pub fn host(mut self, host: impl Into<String>) -> Servers {
+        self.config.host = host.into();
+        self
     }
 
     /// User and password, for Proxies that demand them; none by default.
@@ -139,25 +137,25 @@ impl Servers {
 
     /// Connects by TLS.
     #[must_use]
-    pub fn tls(self, settings: tls::Settings) -> Servers {
-        let tls = Some(settings);
-        Servers { tls, ..self }
+    pub fn tls(mut self, settings: tls::Settings) -> Servers {
+        self.config.tls = Some(settings);
+        self
     }
 
     /// The longest silence on a connection, before a keepalive is sent; zero: only what a Proxy
     /// asks for. By default 10 s, or 1 s with a Proxy of the 1.8 family (section 4).
     #[must_use]
-    pub fn keepalive(self, silence: Duration) -> Servers {
-        let keepalive = Some(silence);
-        Servers { keepalive, ..self }
+    pub fn keepalive(mut self, silence: Duration) -> Servers {
+        self.config.keepalive = Some(silence);
+        self
     }
 
     /// The name and version by which the adapter makes itself known to a Proxy, for the server's log;
     /// those of this crate by default.
     #[must_use]
-    pub fn product(self, product: impl Into<String>) -> Servers {
-        let product = product.into();
-        Servers { product, ..self }
+    pub fn product(mut self, product: impl Into<String>) -> Servers {
+        self.config.product = product.into();
+        self
     }
 
     /// How often each thread has to show that it is alive, for
@@ -168,15 +166,21 @@ impl Servers {
         Servers { heartbeat, ..self }
     }
 
+    /// Host and port of a Proxy, as they stand in the log.
+    #[must_use]
+    pub fn address(&self, port: u16) -> String {
+        self.config.address(port)
+    }
+
     /// Changes user and password for connections to come.
     pub fn set_credentials(&self, credentials: Option<Credentials>) {
-        self.credentials.set(credentials);
+        self.config.credentials.set(credentials);
     }
 
     /// User and password that connections to come will use.
     #[must_use]
     pub fn current_credentials(&self) -> Option<Credentials> {
-        self.credentials.get()
+        self.config.credentials.get()
     }
 
     /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port, its
@@ -209,19 +213,11 @@ impl Servers {
 
     fn start(&self, port: u16, service: Box<dyn Service>) -> Result<ProviderServer, StartError> {
         let side = service.side();
-        let tls = self.tls.clone();
-        let tls = tls.map(|settings| Tls::new(settings, &self.host));
-        let config = Config {
-            host: self.host.clone(),
-            port,
-            product: self.product.clone(),
-            credentials: self.credentials.clone(),
-            tls: tls.transpose().map_err(StartError::Tls)?,
-            keepalive: self.keepalive,
-        };
         let status = Arc::new(Status::new(self.heartbeat));
         let shutdown = Arc::clone(&self.shutdown);
-        let connection = ProxyConnection::new(config, service, shutdown, Arc::clone(&status));
+        let config = self.config.clone();
+        let connection = ProxyConnection::new(config, port, service, shutdown, Arc::clone(&status))
+            .map_err(StartError::Tls)?;
         thread::Builder::new()
             .name(side.to_string())
             .spawn(|| {

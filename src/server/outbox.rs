@@ -5,7 +5,7 @@
 //! too many updates are refused. Nothing here knows the socket.
 
 use super::heartbeat::Heartbeat;
-use crate::provider::UpdateQueue;
+use crate::provider::{MAX_REUSABLE_SIZE, UpdateQueue};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,10 +22,8 @@ const OVERHEAD: usize = 64;
 /// From here on batches are stored in no more memory than they need, in bytes that are queued.
 const TIGHT: usize = 1 << 20;
 
-/// Buffers kept for reuse while there is traffic, and how large they may be, in bytes: what holds the
-/// updates of a full read doubled its size a moment before.
+/// Buffers kept for reuse while there is traffic.
 const MAX_REUSABLE: usize = 4;
-const MAX_REUSABLE_SIZE: usize = 4 << 20;
 
 /// Who waits for room looks so often whether there is still something to wait for.
 const RECHECK: Duration = Duration::from_millis(200);

@@ -1,9 +1,10 @@
 //! The way to stop: one request that wakes every wait and every blocked read.
 
 use super::waker::Waker;
+use crate::provider::lock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Who waits for connections looks so often whether any is left.
@@ -32,10 +33,6 @@ impl Default for Shutdown {
             finished: bounded(1),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shutdown {

@@ -3,9 +3,10 @@
 use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
 use crate::ari::version::Version;
+use crate::provider::lock;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// What a connection is doing.
@@ -27,10 +28,6 @@ impl fmt::Display for Phase {
             Phase::Serving(version) => write!(f, "serving, ARI {version}"),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One connection's state, and counts since the start.

@@ -7,6 +7,7 @@ use super::outbox::Batch;
 use super::socket::CHECK_BLOCKED;
 use super::stall::StallDetector;
 use super::tls::{Session, Stage};
+use crate::provider::MAX_REUSABLE_SIZE;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -14,9 +15,6 @@ use std::time::Instant;
 
 /// How many batches go out in one system call at the most.
 pub const MAX_BATCHES: usize = 16;
-
-/// A buffer of ciphertext that has grown beyond this is not kept, in bytes.
-const KEPT: usize = 2 << 20;
 
 /// An open connection.
 #[derive(Debug)]
@@ -85,7 +83,7 @@ impl Transport {
                     let slices = &mut [IoSlice::new(ciphertext)];
                     write_all(session.socket(), slices, stall)
                 });
-                if ciphertext.capacity() > KEPT {
+                if ciphertext.capacity() > MAX_REUSABLE_SIZE {
                     *ciphertext = Vec::new();
                 }
                 written

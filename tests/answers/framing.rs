@@ -33,7 +33,7 @@ fn a_line_feed_is_no_part_of_the_last_argument() {
 }
 
 #[test]
-fn a_whole_conversation_torn_into_single_bytes() {
+fn a_whole_exchange_torn_into_single_bytes() {
     let (_adapter, server) = start_adapter(&[]);
     let mut metadata = server.metadata.accept();
     let mut data = server.data.accept();

@@ -24,7 +24,7 @@ pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
             0 => return Ok(()),
             read => filled += read,
         }
-        let (stamp, tail) = relay::clock();
+        let (millis, tail) = relay::clock();
         let mut rest = &buffer[..filled];
         while let Some(end) = memchr(b'\n', rest) {
             let line = &rest[..end - 1];
@@ -35,7 +35,7 @@ pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
             let place = place(&session[..end]);
             let value = &session[end + b"|S|".len()..];
             if line[named - 1] == b'M' {
-                updates.extend_from_slice(&stamp);
+                updates.extend_from_slice(&millis);
                 updates.extend_from_slice(&senders[place]);
                 updates.extend_from_slice(&value[b"CHAT%7C".len()..]);
                 updates.extend_from_slice(&tail);

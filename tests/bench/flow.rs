@@ -16,7 +16,7 @@ use crate::script::Script;
 use crate::stats::{Latencies, Percentiles};
 use crate::wire::{Channel, PATIENCE};
 
-const STAMP: usize = "1732348800000".len();
+const MILLIS: usize = "1732348800000".len();
 const TIME: usize = "00:00:00".len();
 const RAW: &[u8] = b"|S|raw_timestamp|S|";
 const KEEPALIVE: &[u8] = b"KEEPALIVE\r\n";
@@ -178,12 +178,12 @@ impl<'a> Flow<'a> {
         loop {
             let line = (self.updated % self.script.len() as u64) as usize;
             let steady = updates.get(line..line + 1);
-            let length = STAMP + steady.len() + TIME + RAW.len() + STAMP + 2;
+            let length = MILLIS + steady.len() + TIME + RAW.len() + MILLIS + 2;
             let rest = &bytes[consumed..];
             let Some(update) = rest.get(..length).filter(|_| self.updated < self.sent) else {
                 break;
             };
-            let (head, tail) = update[STAMP..].split_at(steady.len());
+            let (head, tail) = update[MILLIS..].split_at(steady.len());
             if head == steady && tail[TIME..].starts_with(RAW) && tail.ends_with(b"\r\n") {
                 (consumed, latest) = (consumed + length, update);
                 self.updated += 1;
@@ -296,7 +296,7 @@ fn check_times(update: &[u8]) -> io::Result<()> {
     let Some((update, _)) = update.split_last_chunk::<2>() else {
         return Ok(());
     };
-    let raw = update.len() - STAMP;
+    let raw = update.len() - MILLIS;
     let (time, near) = (
         &update[raw - RAW.len() - TIME..raw - RAW.len()],
         |digits: &[u8]| {
@@ -306,7 +306,7 @@ fn check_times(update: &[u8]) -> io::Result<()> {
                 .is_some_and(|ms| (now - ms).abs() < 2000)
         },
     );
-    if near(&update[..STAMP]) && near(&update[raw..]) && time[2] == b':' && time[5] == b':' {
+    if near(&update[..MILLIS]) && near(&update[raw..]) && time[2] == b':' && time[5] == b':' {
         return Ok(());
     }
     Err(io::Error::other(format!(

@@ -80,11 +80,11 @@ impl Proxies {
         });
         let ((metadata, metadata_ready), (mut data, data_ready)) = (metadata?, data?);
         data.say(&format!("{SUBSCRIPTION}|SUB|S|chat_room"))?;
-        let snapshot = data.hear()?;
+        let snapshot = data.read_line()?;
         if !snapshot.ends_with(&format!("|EOS|S|chat_room|S|{SUBSCRIPTION}")) {
             return Err(unexpected("the end of the snapshot", &snapshot));
         }
-        expect(&data.hear()?, &format!("{SUBSCRIPTION}|SUB|V"))?;
+        expect(&data.read_line()?, &format!("{SUBSCRIPTION}|SUB|V"))?;
         Ok((
             Connections { metadata, data },
             metadata_ready.max(data_ready),
@@ -121,7 +121,7 @@ fn accept(
         .transpose()
         .map_err(io::Error::other)?;
     let mut channel = Channel::new(socket, tls)?;
-    let hello = channel.hear()?;
+    let hello = channel.read_line()?;
     if !hello.starts_with("1|RAC|S|") {
         return Err(unexpected("RAC", &hello));
     }
@@ -131,7 +131,7 @@ fn accept(
          |S|adapters_conf.id|S|PROXY_PYTHONCHAT|S|proxy.instance_id|S|hewbc3ikbbctyui"
     ))?;
     expect(
-        &channel.hear()?,
+        &channel.read_line()?,
         &format!("{id}|{method}|S|ARI.version|S|1.9.1"),
     )?;
     Ok((channel, Instant::now()))

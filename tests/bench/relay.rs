@@ -27,7 +27,7 @@ pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
             0 => return Ok(()),
             read => filled += read,
         }
-        let (stamp, tail) = clock();
+        let (millis, tail) = clock();
         let mut rest = &buffer[..filled];
         while let Some(end) = memchr(b'\n', rest) {
             let line = &rest[..end - 1];
@@ -37,7 +37,7 @@ pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
             let session = tokens.nth(3).unwrap();
             if method == b"NUM" {
                 let text = &tokens.nth(1).unwrap()[b"CHAT%7C".len()..];
-                updates.extend_from_slice(&stamp);
+                updates.extend_from_slice(&millis);
                 updates.extend_from_slice(&senders[session]);
                 updates.extend_from_slice(text);
                 updates.extend_from_slice(&tail);
@@ -103,10 +103,10 @@ pub(crate) fn clock() -> ([u8; 13], [u8; 57]) {
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_millis();
-    let (mut stamp, mut tail) = ([0; 13], [0; 57]);
+    let (mut millis, mut tail) = ([0; 13], [0; 57]);
     let (hours, minutes, seconds) = (now / 3_600_000 % 24, now / 60_000 % 60, now / 1000 % 60);
-    write!(&mut stamp[..], "{now}").unwrap();
+    write!(&mut millis[..], "{now}").unwrap();
     let time = format_args!("|S|timestamp|S|{hours:02}:{minutes:02}:{seconds:02}");
     write!(&mut tail[..], "{time}|S|raw_timestamp|S|{now}\r\n").unwrap();
-    (stamp, tail)
+    (millis, tail)
 }

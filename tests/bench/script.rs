@@ -1,4 +1,4 @@
-//! What the load generator says and what it must hear, rendered before the clock starts: all
+//! What the load generator says and what it must receive, rendered before the clock starts: all
 //! requests one after another in one block, and beside them the replies and the steady part of the
 //! updates, so that a message costs the generator a comparison of bytes and no rendering. A script
 //! is sent round and round; it is longer than any window, so no two messages under way are alike

@@ -119,11 +119,11 @@ fn open(program: &Program, agents: u32, marks: &[u32]) -> io::Result<Vec<Crowd>>
         });
     }
     // The floor relay's table has room for the last hundred thousand only.
-    let talkers: Vec<_> = (opened - 100_000..opened)
+    let senders: Vec<_> = (opened - 100_000..opened)
         .step_by(100)
         .map(client)
         .collect();
-    let script = Script::chat(&talkers, Text::Plain(64), talkers.len(), SUBSCRIPTION);
+    let script = Script::chat(&senders, Text::Plain(64), senders.len(), SUBSCRIPTION);
     subject.send(&script, WINDOW, script.len())?;
     Ok(crowds)
 }

@@ -112,7 +112,7 @@ impl Channel {
     }
 
     /// Reads a whole line, blocking, without its end.
-    pub(crate) fn hear(&mut self) -> io::Result<String> {
+    pub(crate) fn read_line(&mut self) -> io::Result<String> {
         loop {
             if let Some(end) = memchr(b'\n', self.bytes()) {
                 let line = String::from_utf8_lossy(&self.bytes()[..end])

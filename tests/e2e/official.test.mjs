@@ -27,7 +27,7 @@ after(async () => {
 
 let marks = 0;
 
-/** Lets everybody hear all that was said so far. */
+/** Lets everybody receive all that was said so far. */
 async function settle() {
   const mark = `mark ${(marks += 1)}`;
   await bob.say(mark);
@@ -44,7 +44,7 @@ async function sayAll(client, texts) {
   for (const [at, client] of everybody().entries()) assert.deepEqual(client.texts(from[at]), texts);
 }
 
-test('three official clients hear each other, and who speaks', async () => {
+test('three official clients receive what each of them says, and who said it', async () => {
   for (const [client, name, agent] of [[ann, 'Ann', /Python|aiohttp/], [bob, 'Bob', /Python|aiohttp/], [eve, 'Eve', /Chrome/]]) {
     await client.say(`I am ${name}`);
     assert.equal((await client.outcome(`CHAT|I am ${name}`)).outcome, 'processed');
@@ -73,14 +73,14 @@ test('all see one order, whoever speaks at the same time', async () => {
   const from = everybody().map((client) => client.position);
   const texts = everybody().flatMap((_, who) => Array.from({ length: 20 }, (_, n) => `${who}: ${n}`));
   for (let n = 0; n < 20; n += 1) for (const [who, client] of everybody().entries()) await client.say(`${who}: ${n}`);
-  const heard = [];
+  const received = [];
   for (const [at, client] of everybody().entries()) {
     await client.events.all('all the messages', texts.length, (event) => event.kind === 'update', from[at]);
-    heard.push(client.texts(from[at]));
+    received.push(client.texts(from[at]));
   }
-  assert.deepEqual([...heard[0]].sort(), [...texts].sort());
-  assert.deepEqual(heard[1], heard[0]);
-  assert.deepEqual(heard[2], heard[0]);
+  assert.deepEqual([...received[0]].sort(), [...texts].sort());
+  assert.deepEqual(received[1], received[0]);
+  assert.deepEqual(received[2], received[0]);
 });
 
 test('a named sequence keeps its order, and every message its outcome', async () => {

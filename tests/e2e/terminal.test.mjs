@@ -7,7 +7,7 @@ import { Process, PythonClient, startPlayground } from './support.mjs';
 const { PLAYGROUND } = process.env;
 const ANY = ['--http', '0', '--metadata_rrport', '0', '--data_rrport', '0'];
 
-test('who types in the terminal is heard, and hears', async () => {
+test('what is typed in the terminal is sent, and what others say is shown', async () => {
   const terminal = new Process(PLAYGROUND, ['--terminal', ...ANY], { stdin: 'pipe' });
   const url = /http:\S+/.exec(await terminal.line(/http:/))[0];
   await terminal.line(/^\* in the room/);
@@ -50,7 +50,7 @@ test('a port in use is named, with the option that chooses another', async () =>
   }
 });
 
-test('Ctrl-C ends it, and the adapter has heard that its sessions are over', async () => {
+test('Ctrl-C ends it, and the adapter was told that its sessions are over', async () => {
   const playground = await startPlayground();
   const ann = new PythonClient(playground.url);
   await ann.status('CONNECTED:WS-STREAMING');

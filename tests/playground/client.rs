@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 
-use crate::hub::{Event, Outlet};
+use crate::hub::{Event, Outbox};
 use crate::server::{ClientId, Peer};
 
 /// What is to be done for a client.
@@ -47,12 +47,12 @@ pub(crate) fn serve(
         .max_frame_size(Some(LARGEST_FRAME));
     let reader = WebSocket::from_partially_read(reading, early, Role::Server, Some(config));
     let writer = WebSocket::from_raw_socket(writing, Role::Server, Some(config));
-    let (outlet, orders) = Outlet::new(socket);
+    let (outbox, orders) = Outbox::new(socket);
     let name = format!("client-{id}-writer");
     let thread = thread::Builder::new()
         .name(name)
         .spawn(move || write(writer, &orders))?;
-    if hub.send(Event::Joined(id, peer, outlet)).is_ok() {
+    if hub.send(Event::Joined(id, peer, outbox)).is_ok() {
         read(id, reader, hub);
         // The hub lets go of the queue, on which the writer's life hangs. Where there is no hub, the process ends.
         if hub.send(Event::Left(id)).is_ok() {

@@ -26,13 +26,13 @@ const QUEUE: usize = 1 << 16;
 /// Something that happened.
 pub(crate) enum Event {
     /// A client is there.
-    Joined(ClientId, Peer, Outlet<ToClient>),
+    Joined(ClientId, Peer, Outbox<ToClient>),
     /// It said something.
     Frame(ClientId, String),
     /// It is gone.
     Left(ClientId),
     /// An adapter is there, and agreed to an encoding.
-    AdapterUp(Side, Encoding, Outlet<String>),
+    AdapterUp(Side, Encoding, Outbox<String>),
     /// It said something.
     AdapterLine(Side, String),
     /// It is gone.
@@ -42,12 +42,12 @@ pub(crate) enum Event {
 }
 
 /// The way to the thread that writes to a connection, and the means to cut the connection.
-pub(crate) struct Outlet<T> {
+pub(crate) struct Outbox<T> {
     queue: Sender<T>,
     socket: TcpStream,
 }
 
-impl<T> Outlet<T> {
+impl<T> Outbox<T> {
     /// A queue and its end, for a connection.
     pub(crate) fn new(socket: TcpStream) -> (Self, Receiver<T>) {
         let (queue, items) = unbounded();
@@ -71,9 +71,9 @@ impl<T> Outlet<T> {
 pub(crate) struct Hub {
     server: Server,
     events: Receiver<Event>,
-    clients: HashMap<ClientId, Outlet<ToClient>>,
-    metadata: Option<Outlet<String>>,
-    data: Option<Outlet<String>>,
+    clients: HashMap<ClientId, Outbox<ToClient>>,
+    metadata: Option<Outbox<String>>,
+    data: Option<Outbox<String>>,
     /// When it is over, if that is near.
     end: Option<Instant>,
     show: Show,
@@ -123,8 +123,8 @@ impl Hub {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Joined(client, peer, outlet) => {
-                self.clients.insert(client, outlet);
+            Event::Joined(client, peer, outbox) => {
+                self.clients.insert(client, outbox);
                 self.server.joined(client, peer);
             }
             Event::Frame(client, frame) => self.server.frame(client, &frame),
@@ -132,8 +132,8 @@ impl Hub {
                 self.clients.remove(&client);
                 self.server.left(client);
             }
-            Event::AdapterUp(side, encoding, outlet) => {
-                *self.adapter(side) = Some(outlet);
+            Event::AdapterUp(side, encoding, outbox) => {
+                *self.adapter(side) = Some(outbox);
                 self.server.adapter_up(side, encoding);
             }
             Event::AdapterLine(side, line) => self.server.adapter_line(side, &line),
@@ -163,14 +163,14 @@ impl Hub {
                 return;
             }
         };
-        if let Some(outlet) = self.clients.get(&client)
-            && !outlet.send(order)
+        if let Some(outbox) = self.clients.get(&client)
+            && !outbox.send(order)
         {
-            outlet.cut();
+            outbox.cut();
         }
     }
 
-    fn adapter(&mut self, side: Side) -> &mut Option<Outlet<String>> {
+    fn adapter(&mut self, side: Side) -> &mut Option<Outbox<String>> {
         match side {
             Side::Metadata => &mut self.metadata,
             Side::Data => &mut self.data,

@@ -30,7 +30,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 use std::thread::{self, JoinHandle};
 
-use chat_adapter::server::DRAIN;
+use chat_adapter::server::{DRAIN, Servers};
 use chat_adapter::signals::{Action, Signals};
 use chat_adapter::{Adapter, Config, logging};
 use crossbeam_channel::Sender;
@@ -124,7 +124,7 @@ impl Playground {
     /// What the adapter needs to know to get here.
     fn config(&self) -> Config {
         Config {
-            host: Ipv4Addr::LOCALHOST.to_string(),
+            servers: Servers::builder().host(Ipv4Addr::LOCALHOST.to_string()),
             metadata_port: self.metadata,
             data_port: self.data,
             ..Config::default()
@@ -159,7 +159,7 @@ fn run(options: &Options) -> Result<(), String> {
     let playground = Playground::start(options, show)?;
     introduce(options, &playground);
     let adapter = match options.adapter {
-        true => Some(Adapter::start(&playground.config()).map_err(|error| words(&error))?),
+        true => Some(Adapter::start(playground.config()).map_err(|error| error.to_string())?),
         false => None,
     };
     let (ending, ended) = crossbeam_channel::bounded(1);

@@ -1,4 +1,4 @@
-//! A Proxy Adapter's socket: takes in one Remote Adapter at a time, opens the conversation, carries lines between it
+//! A Proxy Adapter's socket: takes in one Remote Adapter at a time, opens the connection, carries lines between it
 //! and the hub, and waits for the next one when it is gone. What the lines mean is not its business.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -14,7 +14,7 @@ use socket2::SockRef;
 use crate::ari::{self, Line, Side};
 use crate::codec::Encoding;
 use crate::door;
-use crate::hub::{Event, Outlet};
+use crate::hub::{Event, Outbox};
 use crate::show::{Show, Way};
 
 /// How often an adapter is asked to say something.
@@ -23,7 +23,7 @@ const KEEPALIVE_MILLIS: u32 = 8000;
 /// An adapter that is silent for so long is gone.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// How long the opening of a conversation may take, and how long an adapter may leave a line unread.
+/// How long the opening of a connection may take, and how long an adapter may leave a line unread.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest line, in bytes.
@@ -79,7 +79,7 @@ impl Proxy {
                 was_told = false;
                 let (instance, is_busy, freed) = (&instance, &is_busy, &freed.0);
                 scope.spawn(move || {
-                    let end = converse(side, socket, instance, hub, show);
+                    let end = serve(side, socket, instance, hub, show);
                     is_busy.store(false, Ordering::SeqCst);
                     let _ = freed.try_send(()); // it is known already
                     if let Err(end) = end {
@@ -95,7 +95,7 @@ impl Proxy {
 }
 
 /// One adapter, from its first line to its last. The error says how it ended, unless the playground did.
-fn converse(
+fn serve(
     side: Side,
     socket: TcpStream,
     instance: &str,
@@ -112,10 +112,10 @@ fn converse(
     };
     let (version, encoding) = open(side, &mut lines, &socket, instance, show)?;
     socket.set_read_timeout(Some(SILENCE))?;
-    let (outlet, queue) = Outlet::new(socket.try_clone()?);
+    let (outbox, queue) = Outbox::new(socket.try_clone()?);
     let writer = thread::Builder::new().name(format!("{}-writer", side.name()));
     let writer = writer.spawn(move || write(side, socket, &queue, show))?;
-    if hub.send(Event::AdapterUp(side, encoding, outlet)).is_err() {
+    if hub.send(Event::AdapterUp(side, encoding, outbox)).is_err() {
         return Ok(());
     }
     // Not before the hub has it in its queue, so that who waits for this word may rely on it.
@@ -144,7 +144,7 @@ fn words(error: &io::Error) -> String {
     }
 }
 
-/// Opens the conversation: the adapter introduces itself, the Proxy offers a version, the adapter agrees.
+/// Opens the connection: the adapter introduces itself, the Proxy offers a version, the adapter agrees.
 fn open(
     side: Side,
     lines: &mut Lines,

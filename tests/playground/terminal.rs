@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long after the end of the input everything said must have come back.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What clients hear of sessions that the adapter has forgotten.
+/// What clients are told of sessions that the adapter has forgotten.
 const SESSION_LOST: &str = "Session lost!";
 
 enum Event {
@@ -42,9 +42,9 @@ struct Terminal {
     port: u16,
     events: Receiver<Event>,
     to_self: Sender<Event>,
-    link: Option<WebSocket<Half>>,
+    connection: Option<WebSocket<Half>>,
     /// How many connections there have been.
-    links: u64,
+    connections: u64,
     /// Whether the room is open to this client.
     is_ready: bool,
     values: [Option<String>; FIELDS.len()],
@@ -76,8 +76,8 @@ pub(crate) fn run(port: u16) -> Result<(), String> {
         port,
         events,
         to_self,
-        link: None,
-        links: 0,
+        connection: None,
+        connections: 0,
         is_ready: false,
         values: Default::default(),
         queue: VecDeque::new(),
@@ -94,14 +94,14 @@ impl Terminal {
         let mut end = None;
         let mut next_try = Instant::now();
         loop {
-            if self.link.is_none() && next_try <= Instant::now() {
+            if self.connection.is_none() && next_try <= Instant::now() {
                 next_try = Instant::now() + PAUSE;
                 if let Err(problem) = self.connect() {
                     self.complain(&problem);
                 }
             }
             let is_done = self.queue.is_empty() && self.sent.is_empty() && self.unseen.is_empty();
-            let until = match (end, self.link.is_some()) {
+            let until = match (end, self.connection.is_some()) {
                 (Some(_), _) if is_done => return Ok(()),
                 (Some(end), _) if end <= Instant::now() => {
                     return Err("terminal: not all that was said came back".to_owned());
@@ -119,10 +119,10 @@ impl Terminal {
                 Ok(Event::Typed(text)) if text.is_empty() => {}
                 Ok(Event::Typed(text)) => self.queue.push_back(text),
                 Ok(Event::InputEnded) => end = Some(Instant::now() + PATIENCE),
-                Ok(Event::Frame(link, frame)) if link == self.links => {
+                Ok(Event::Frame(connection, frame)) if connection == self.connections => {
                     frame.lines().for_each(|line| self.line(line));
                 }
-                Ok(Event::Gone(link)) if link == self.links => {
+                Ok(Event::Gone(connection)) if connection == self.connections => {
                     self.hang_up("the server has closed the connection");
                 }
                 Ok(_) | Err(_) => {}
@@ -145,17 +145,17 @@ impl Terminal {
             HeaderValue::from_static("playground terminal"),
         );
         let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).map_err(|e| words(&e))?;
-        let (link, _) = client(request, socket).map_err(|e| words(&e))?;
+        let (connection, _) = client(request, socket).map_err(|e| words(&e))?;
         // The server has no reason to speak first, so that nothing is lost between the two.
-        let [reading, writing] = Half::pair(link.get_ref()).map_err(|e| words(&e))?;
+        let [reading, writing] = Half::pair(connection.get_ref()).map_err(|e| words(&e))?;
         let mut reader = WebSocket::from_raw_socket(reading, Role::Client, None);
         let mut writer = WebSocket::from_raw_socket(writing, Role::Client, None);
         let hello = format!(
             "create_session\r\nLS_adapter_set={ADAPTER_SET}&LS_cid=playground&LS_send_sync=false"
         );
         writer.send(Message::text(hello)).map_err(|e| words(&e))?;
-        self.links += 1;
-        let (to_self, number) = (self.to_self.clone(), self.links);
+        self.connections += 1;
+        let (to_self, number) = (self.to_self.clone(), self.connections);
         let thread = thread::Builder::new().name("terminal-reader".to_owned());
         let thread = thread.spawn(move || {
             while let Ok(message) = reader.read() {
@@ -170,7 +170,7 @@ impl Terminal {
             let _ = to_self.send(Event::Gone(number)); // nobody there: nobody to tell
         });
         thread.map_err(|e| words(&e))?;
-        self.link = Some(writer);
+        self.connection = Some(writer);
         Ok(())
     }
 
@@ -271,16 +271,20 @@ impl Terminal {
     }
 
     fn send(&mut self, frame: &str) {
-        let Some(link) = &mut self.link else { return };
-        if let Err(error) = link.send(Message::text(frame)) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if let Err(error) = connection.send(Message::text(frame)) {
             self.hang_up(&error.to_string());
         }
     }
 
     /// Gives the connection up; what may not have arrived is told.
     fn hang_up(&mut self, why: &str) {
-        let Some(link) = self.link.take() else { return };
-        link.get_ref().cut();
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        connection.get_ref().cut();
         self.is_ready = false;
         self.values = Default::default();
         self.unseen.clear();

@@ -103,7 +103,7 @@ impl Client {
 #[test]
 fn clients_chat_through_the_real_adapter() {
     let playground = start();
-    let adapter = Adapter::start(&playground.config()).unwrap();
+    let adapter = Adapter::start(playground.config()).unwrap();
     let mut ann = Client::enter(playground.http);
     ann.subscribe();
     ann.await_line("EOS,1,1");

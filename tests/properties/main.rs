@@ -1,8 +1,8 @@
-//! What holds of the library for every input: the encodings, the framing, and whole conversations of both sides, each
+//! What holds of the library for every input: the encodings, the framing, and whole exchanges of both sides, each
 //! against a twin that was written from the protocol and from the description of the chat.
 
-mod conversation;
 mod encodings;
+mod exchange;
 mod framing;
 mod generate;
 mod room;

@@ -8,7 +8,7 @@ use crate::twin::harness::play;
 
 #[test]
 fn every_script_that_is_kept_plays() {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds/conversation");
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds/exchange");
     let mut played = 0;
     for entry in fs::read_dir(&seeds).expect("the seeds of the fuzz target") {
         let script = fs::read(entry.expect("a seed").path()).expect("a seed");

@@ -1,8 +1,8 @@
-//! The program as a service: what it tells systemd, what it writes to the journal, and a conversation.
+//! The program as a service: what it tells systemd, what it writes to the journal, and an exchange.
 //!
 //! `CHAT_ADAPTER_BIN` names another program to test than the one just built, such as a static one in an empty root.
 
-mod conversation;
+mod exchange;
 mod journal;
 mod notifications;
 mod notify_socket;

@@ -1,6 +1,6 @@
 //! The watchdog is pinged while all threads live, and not when one is stuck.
 //!
-//! A thread is made to get stuck by a certificate file that turns into a pipe: the link that reads it again for its next
+//! A thread is made to get stuck by a certificate file that turns into a pipe: what reads it again for the next
 //! connection waits for somebody to write. The main thread, which pings, would go on if it did not ask.
 
 use crate::notify_socket::NotifySocket;
@@ -43,7 +43,7 @@ fn a_stuck_thread_stops_the_pings() {
     let directory = Directory::new();
     let [file, pipe, fresh] = ["ca.pem", "pipe", "fresh"].map(|name| directory.0.join(name));
     fs::write(&file, certificate()).expect("a certificate file");
-    // Whoever connects here is heard and never answered: he shakes hands for a while and comes again.
+    // Who connects here is accepted and never answered: he shakes hands for a while and comes again.
     let listeners = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a port"));
     let ports = listeners.each_ref().map(|listener| {
         let address = listener.local_addr().expect("its address");

@@ -2,27 +2,27 @@
 
 use std::io::Write as _;
 
-use crate::stage::{Stage, VERSIONS};
+use crate::setup::{Setup, VERSIONS};
 use crate::standin::{Init, Side};
 
 #[test]
 fn at_sigterm_close_notify_leaves_first() {
     for version in VERSIONS {
-        let mut stage = Stage::with(&[version], &[]);
-        stage.open_room();
-        stage.adapter.signal("TERM");
-        stage.metadata.connection.expect_closed();
-        stage.data.connection.expect_closed();
-        assert!(stage.metadata_peer.heard_close_notify());
-        assert!(stage.data_peer.heard_close_notify());
-        let Stage {
+        let mut setup = Setup::with(&[version], &[]);
+        setup.open_room();
+        setup.adapter.signal("TERM");
+        setup.metadata.connection.expect_closed();
+        setup.data.connection.expect_closed();
+        assert!(setup.metadata_peer.received_close_notify());
+        assert!(setup.data_peer.received_close_notify());
+        let Setup {
             adapter,
             metadata,
             data,
             metadata_peer,
             data_peer,
             ..
-        } = stage;
+        } = setup;
         drop((metadata, data, metadata_peer, data_peer));
         let exit = adapter.wait();
         assert_eq!(exit.code(), 0, "{exit}");
@@ -33,132 +33,132 @@ fn at_sigterm_close_notify_leaves_first() {
 #[test]
 fn at_sigterm_what_was_asked_before_is_answered_before() {
     for version in VERSIONS {
-        let mut stage = Stage::with(&[version], &[]);
-        stage.open_room();
-        stage.chat("one");
+        let mut setup = Setup::with(&[version], &[]);
+        setup.open_room();
+        setup.chat("one");
         let ids: Vec<_> = (0..100)
             .map(|n| {
-                stage
+                setup
                     .metadata
-                    .send_say(crate::stage::SESSION, &n.to_string())
+                    .send_say(crate::setup::SESSION, &n.to_string())
             })
             .collect();
         for id in &ids {
-            assert_eq!(stage.metadata.outcome(id), Ok(()));
+            assert_eq!(setup.metadata.outcome(id), Ok(()));
         }
-        stage.adapter.signal("TERM");
+        setup.adapter.signal("TERM");
         for n in 0..100 {
-            assert_eq!(stage.data.chat().message, n.to_string());
+            assert_eq!(setup.data.chat().message, n.to_string());
         }
-        stage.data.connection.expect_closed();
-        assert!(stage.data_peer.heard_close_notify());
+        setup.data.connection.expect_closed();
+        assert!(setup.data_peer.received_close_notify());
     }
 }
 
 #[test]
 fn at_sigterm_before_the_init_too() {
-    let stage = Stage::new();
-    drop((stage.metadata, stage.metadata_peer));
-    let peer = stage.ports.metadata.meet(&stage.config);
-    let mut link = peer.link("metadata");
-    link.expect_rac();
-    stage.adapter.signal("TERM");
-    link.expect_closed();
-    assert!(peer.heard_close_notify());
+    let setup = Setup::new();
+    drop((setup.metadata, setup.metadata_peer));
+    let peer = setup.ports.metadata.meet(&setup.config);
+    let mut connection = peer.connection("metadata");
+    connection.expect_rac();
+    setup.adapter.signal("TERM");
+    connection.expect_closed();
+    assert!(peer.received_close_notify());
 }
 
 #[test]
 fn after_close_as_well() {
     for version in VERSIONS {
-        let mut stage = Stage::with(&[version], &[]);
-        stage
+        let mut setup = Setup::with(&[version], &[]);
+        setup
             .metadata
             .connection
             .send_line("0|CLOSE|S|reason|S|going+down");
-        stage.metadata.connection.expect_closed();
-        assert!(stage.metadata_peer.heard_close_notify());
-        stage
+        setup.metadata.connection.expect_closed();
+        assert!(setup.metadata_peer.received_close_notify());
+        setup
             .adapter
             .wait_for_log(&["warn", "metadata", "CLOSE: going down"]);
-        stage.ports.meet_metadata(&stage.config);
+        setup.ports.meet_metadata(&setup.config);
     }
 }
 
 #[test]
 fn after_a_refusal_as_well() {
-    let stage = Stage::new();
-    drop((stage.metadata, stage.metadata_peer));
-    let peer = stage.ports.metadata.meet(&stage.config);
-    let mut link = peer.link("metadata");
-    link.expect_refusal(&Init::offering(Side::Metadata, "1.8.0"));
-    link.expect_closed();
-    assert!(peer.heard_close_notify());
+    let setup = Setup::new();
+    drop((setup.metadata, setup.metadata_peer));
+    let peer = setup.ports.metadata.meet(&setup.config);
+    let mut connection = peer.connection("metadata");
+    connection.expect_refusal(&Init::offering(Side::Metadata, "1.8.0"));
+    connection.expect_closed();
+    assert!(peer.received_close_notify());
 }
 
 #[test]
 fn an_end_that_was_announced_is_told_from_one_that_was_not() {
     for version in VERSIONS {
-        let stage = Stage::with(&[version], &[]);
-        drop((stage.metadata, stage.metadata_peer));
-        let line = stage
+        let setup = Setup::with(&[version], &[]);
+        drop((setup.metadata, setup.metadata_peer));
+        let line = setup
             .adapter
             .wait_for_log(&["warn", "metadata 127", "lost"]);
         assert!(
             line.contains("lost while reading") && line.contains("no close_notify"),
             "{line}"
         );
-        stage.data_peer.close_notify();
-        let line = stage.adapter.wait_for_log(&[" data 127", "lost"]);
+        setup.data_peer.close_notify();
+        let line = setup.adapter.wait_for_log(&[" data 127", "lost"]);
         assert!(line.contains("the Proxy closed the connection"), "{line}");
         // Either way the adapter comes back.
-        stage.ports.meet_metadata(&stage.config);
-        stage.ports.meet_data(&stage.config);
+        setup.ports.meet_metadata(&setup.config);
+        setup.ports.meet_data(&setup.config);
     }
 }
 
 #[test]
 fn what_came_before_a_bad_record_still_counts() {
     for version in VERSIONS {
-        let stage = Stage::with(&[version], &[]);
+        let setup = Setup::with(&[version], &[]);
         // In one write: the last word of a Proxy, and a record that is none.
-        let mut records = stage
+        let mut records = setup
             .metadata_peer
             .seal(b"0|CLOSE|S|reason|S|going+down\r\n");
         records.extend([0x17, 3, 3, 0, 32]);
         records.extend([0; 32]);
-        stage.metadata_peer.write_raw(&records);
-        stage
+        setup.metadata_peer.write_raw(&records);
+        setup
             .adapter
             .wait_for_log(&["warn", "metadata", "CLOSE: going down"]);
-        stage.ports.meet_metadata(&stage.config);
+        setup.ports.meet_metadata(&setup.config);
     }
 }
 
 #[test]
 fn a_bad_record_is_answered_with_an_alert() {
     for version in VERSIONS {
-        let mut stage = Stage::with(&[version], &[]);
-        stage.metadata_peer.write_raw(&[0x17, 3, 3, 0, 20]);
-        stage.metadata_peer.write_raw(&[0; 20]);
-        let alert = std::io::Read::read(&mut stage.metadata_peer, &mut [0; 64]);
+        let mut setup = Setup::with(&[version], &[]);
+        setup.metadata_peer.write_raw(&[0x17, 3, 3, 0, 20]);
+        setup.metadata_peer.write_raw(&[0; 20]);
+        let alert = std::io::Read::read(&mut setup.metadata_peer, &mut [0; 64]);
         let alert = alert.expect_err("an alert").to_string();
         assert!(alert.contains("BadRecordMac"), "{alert}");
-        stage
+        setup
             .adapter
             .wait_for_log(&["warn", "metadata", "TLS: ", "decrypt"]);
-        stage.ports.meet_metadata(&stage.config);
+        setup.ports.meet_metadata(&setup.config);
     }
 }
 
 #[test]
 fn plain_text_in_the_middle_of_a_session_is_no_reason_to_doubt_tls_altogether() {
-    let stage = Stage::new();
-    stage
+    let setup = Setup::new();
+    setup
         .metadata_peer
         .socket()
         .write_all(b"1f|GIS|S|#|S|chat_room|S|S1\r\n")
         .expect("to write");
-    let line = stage.adapter.wait_for_log(&["warn", "metadata", "TLS: "]);
+    let line = setup.adapter.wait_for_log(&["warn", "metadata", "TLS: "]);
     assert!(!line.contains("is --tls meant"), "{line}");
-    stage.ports.meet_metadata(&stage.config);
+    setup.ports.meet_metadata(&setup.config);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::files::Files;
-use crate::stage::command;
+use crate::setup::command;
 use crate::standin::{Adapter, Command, Exit, Init, Server, Side};
 
 const PASSWORD: &str = "sésame +%|\" ouvre-toi";
@@ -243,16 +243,16 @@ fn wrong_ones_are_told_as_what_they_are() {
     let start = || command().args(server.arguments()).args(arguments).start();
 
     let adapter = start();
-    let mut link = server.metadata.accept();
-    link.expect_rac();
-    link.send_line("0|CLOSE|S|reason|S|wrong+credentials+indeed");
-    link.expect_closed();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
+    connection.send_line("0|CLOSE|S|reason|S|wrong+credentials+indeed");
+    connection.expect_closed();
     told_as_wrong(&adapter, &["user \"Jürgen\"", "wrong credentials indeed"]);
 
     let adapter = start();
-    let mut link = server.metadata.accept();
-    link.expect_rac();
-    link.close();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
+    connection.close();
     told_as_wrong(&adapter, &["user \"Jürgen\"", "without a word"]);
 }
 
@@ -270,10 +270,10 @@ fn a_reason_that_quotes_the_password_is_kept_back() {
         "trace",
     ];
     let adapter = command().args(server.arguments()).args(arguments).start();
-    let mut link = server.metadata.accept();
-    link.expect_rac();
-    link.send_line("0|CLOSE|S|reason|S|%22letmein%22+is+wrong");
-    link.expect_closed();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
+    connection.send_line("0|CLOSE|S|reason|S|%22letmein%22+is+wrong");
+    connection.expect_closed();
     adapter.wait_for_log(&["warn", "metadata", "user1", "quotes the password"]);
     assert!(!adapter.log().contains("letmein"), "{}", adapter.log());
 }
@@ -282,10 +282,10 @@ fn a_reason_that_quotes_the_password_is_kept_back() {
 fn a_server_that_wants_some_and_gets_none_is_told_as_such() {
     let server = Server::start();
     let adapter = command().args(server.arguments()).start();
-    let mut link = server.metadata.accept();
-    link.expect_rac();
-    link.send_line("0|CLOSE|S|reason|S|credentials+missing");
-    link.expect_closed();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
+    connection.send_line("0|CLOSE|S|reason|S|credentials+missing");
+    connection.expect_closed();
     adapter.wait_for_log(&[
         "warn",
         "metadata",
@@ -301,10 +301,10 @@ fn a_close_later_on_is_not_about_credentials() {
     let server = Server::start();
     let arguments = ["--user", "user1", "--password-file", &file];
     let adapter = command().args(server.arguments()).args(arguments).start();
-    let mut link = server.metadata.accept();
-    link.handshake(&Init::new(Side::Metadata));
-    link.send_line("0|CLOSE|S|reason|S|maintenance");
-    link.expect_closed();
+    let mut connection = server.metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata));
+    connection.send_line("0|CLOSE|S|reason|S|maintenance");
+    connection.expect_closed();
     let line = adapter.wait_for_log(&["warn", "metadata", "maintenance"]);
     assert!(!line.contains("credentials"), "{line}");
     server
@@ -320,13 +320,16 @@ fn new_ones_count_from_the_next_connection_on() {
     let server = Server::start();
     let arguments = ["--user", "user1", "--password-file", &file];
     let adapter = command().args(server.arguments()).args(arguments).start();
-    let mut link = server.metadata.accept();
-    let said = link.handshake(&Init::new(Side::Metadata)).rac.credentials;
+    let mut connection = server.metadata.accept();
+    let said = connection
+        .handshake(&Init::new(Side::Metadata))
+        .rac
+        .credentials;
     assert_eq!(said, pair("user1", "old"));
     files.write("password", "new\n");
     adapter.signal("HUP");
     adapter.wait_for_log(&["reloaded"]);
-    link.close();
+    connection.close();
     assert_eq!(
         server.metadata.accept().expect_rac().credentials,
         pair("user1", "new")
@@ -347,14 +350,14 @@ fn those_that_are_gone_are_missed() {
         .args(server.arguments())
         .env("CREDENTIALS_DIRECTORY", files.directory())
         .start();
-    let mut link = server.metadata.accept();
-    link.handshake(&Init::new(Side::Metadata));
+    let mut connection = server.metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata));
     for name in ["chat-adapter.user", "chat-adapter.password"] {
         std::fs::remove_file(files.path(name)).expect("to remove it");
     }
     adapter.signal("HUP");
     adapter.wait_for_log(&["error", "not reloaded", "now there are none"]);
-    link.close();
+    connection.close();
     assert_eq!(
         server.metadata.accept().expect_rac().credentials,
         pair("user1", "letmein")

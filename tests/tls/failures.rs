@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use crate::files::Files;
 use crate::pki::{Certified, Profile};
-use crate::stage::{Ports, VERSIONS, clients_of, server, server_of};
+use crate::setup::{Ports, VERSIONS, clients_of, server, server_of};
 use crate::standin::Adapter;
 
 /// A failure that only a person can mend: told, with a next try at the slow end of the backoff.
@@ -31,17 +31,17 @@ fn meet(authority: &Certified, certified: &Certified) -> (Adapter, String) {
     let root = files.write("root.pem", authority.pem());
     let ports = Ports::open();
     let adapter = ports.command_trusting(&root).start();
-    let heard = ports.metadata.refuse(&server(certified));
+    let received = ports.metadata.refuse(&server(certified));
     adapter.wait_for_log(&["metadata", "next try"]);
-    (adapter, heard)
+    (adapter, received)
 }
 
 #[test]
 fn expired_and_when() {
     let authority = Certified::authority("Example Root");
     let profile = Profile::server().good((2020, 2, 3), (2021, 5, 6));
-    let (adapter, heard) = meet(&authority, &authority.issue(profile));
-    assert!(heard.contains("CertificateExpired"), "{heard}");
+    let (adapter, received) = meet(&authority, &authority.issue(profile));
+    assert!(received.contains("CertificateExpired"), "{received}");
     let line = told(
         &adapter,
         &["the server's certificate expired on 2021-05-06T00:00:00Z"],
@@ -89,8 +89,8 @@ fn an_unknown_issuer_is_named_with_the_option_that_would_trust_it() {
             .command_to("127.0.0.1")
             .env("SSL_CERT_FILE", &platform)
             .start();
-        let heard = ports.metadata.refuse(&server(&certified));
-        assert!(heard.contains("UnknownCA"), "{heard}");
+        let received = ports.metadata.refuse(&server(&certified));
+        assert!(received.contains("UnknownCA"), "{received}");
         told(&adapter, &["unknown issuer", named, "--tls-ca FILE"]);
     }
 }
@@ -167,7 +167,7 @@ fn a_client_certificate_is_refused() {
     }
 }
 
-/// A server that says this to the first that it hears, and ends the stream.
+/// A server that says this to the first that it receives, and ends the stream.
 #[track_caller]
 fn meet_raw(answer: &[u8]) -> Adapter {
     let ports = Ports::open();

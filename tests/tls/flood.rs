@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::version::{TLS12, TLS13};
 
 use crate::peer::{Peer, Port};
-use crate::stage::{Ports, SESSION, Stage};
+use crate::setup::{Ports, SESSION, Setup};
 use crate::standin::{DataProxy, Incoming};
 
 /// What the server's buffers are asked to be; the system makes them a little larger. The smallest are slow going.
@@ -134,15 +134,15 @@ fn flooded(buffers: usize, version: &'static rustls::SupportedProtocolVersion, c
         metadata: Port::with_buffers(Some(buffers)),
         data: Port::with_buffers(Some(buffers)),
     };
-    let mut stage = Stage::over(ports, &[version], &[]);
-    stage.open_room();
-    let Stage {
+    let mut setup = Setup::over(ports, &[version], &[]);
+    setup.open_room();
+    let Setup {
         adapter,
         metadata,
         data,
         metadata_peer,
         ..
-    } = stage;
+    } = setup;
     let (_sending, replies) = metadata.connection.split();
     let (asked, to_answer) = mpsc::channel();
     let (accepted, to_relay) = mpsc::channel();

@@ -8,7 +8,7 @@ use rustls::version::{TLS12, TLS13};
 use crate::der;
 use crate::files::Files;
 use crate::pki::{self, Certified, Profile};
-use crate::stage::{Ports, VERSIONS, clients_of, server_of};
+use crate::setup::{Ports, VERSIONS, clients_of, server_of};
 
 /// A server that demands certificates of one authority, and the file by which to trust it.
 struct Demanding {

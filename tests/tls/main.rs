@@ -17,7 +17,7 @@ mod pki;
 mod records;
 mod rotation;
 mod secrets;
+mod setup;
 mod silence;
-mod stage;
 mod start;
 mod trust;

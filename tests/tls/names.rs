@@ -3,7 +3,7 @@
 use crate::files::Files;
 use crate::peer::Port;
 use crate::pki::{Certified, Profile};
-use crate::stage::{Ports, command, server};
+use crate::setup::{Ports, command, server};
 use crate::standin::{Init, Side};
 
 /// An authority that the adapter is to trust, and the arguments for it.
@@ -49,7 +49,9 @@ fn so_does_one_of_the_longer_kind() {
         .args(&trust)
         .start();
     let certified = authority.issue(Profile::new("x").named(&["::1"]));
-    port.meet(&server(&certified)).link("metadata").expect_rac();
+    port.meet(&server(&certified))
+        .connection("metadata")
+        .expect_rac();
 }
 
 #[test]
@@ -66,7 +68,8 @@ fn another_name_may_be_asked_for() {
         let _adapter = command.args(["--tls-name", name]).start();
         let peer = ports.metadata.meet(&server(&certified));
         assert_eq!(peer.tls().server_name(), Some(sni));
-        peer.link("metadata").handshake(&Init::new(Side::Metadata));
+        peer.connection("metadata")
+            .handshake(&Init::new(Side::Metadata));
     }
 }
 

@@ -7,7 +7,7 @@ use socket2::SockRef;
 
 use crate::peer::expect_client_hello;
 use crate::pki::Profile;
-use crate::stage::{Ports, server};
+use crate::setup::{Ports, server};
 use crate::standin::{Init, Side};
 
 #[test]

@@ -171,8 +171,8 @@ pub(crate) fn expect_client_hello(socket: &mut TcpStream) {
 }
 
 impl Peer {
-    /// The conversation over it. `name` appears in failures.
-    pub(crate) fn link(&self, name: &str) -> Connection {
+    /// What is said over it. `name` appears in failures.
+    pub(crate) fn connection(&self, name: &str) -> Connection {
         let socket = self.inner.socket.try_clone().expect("a descriptor");
         Connection::over(name, Box::new(self.clone()), Box::new(self.clone()), socket)
     }
@@ -225,13 +225,13 @@ impl Peer {
     }
 
     /// Whether the other side has said `close_notify`.
-    pub(crate) fn heard_close_notify(&self) -> bool {
+    pub(crate) fn received_close_notify(&self) -> bool {
         let state = self.tls().process_new_packets();
         state.expect("a good session").peer_has_closed()
     }
 
-    /// Reads from the socket once; what came must be records without any data. Not to be mixed with a `link` that is
-    /// in the middle of reading.
+    /// Reads from the socket once; what came must be records without any data. Not to be mixed with a `connection`
+    /// that is in the middle of reading.
     #[track_caller]
     pub(crate) fn expect_record_without_data(&self) {
         let mut bytes = vec![0; 1 << 14];

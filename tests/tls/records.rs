@@ -4,42 +4,42 @@ use rustls::version::TLS13;
 
 use crate::files::Files;
 use crate::pki::Profile;
-use crate::stage::{Ports, SESSION, Stage, VERSIONS, server_of};
+use crate::setup::{Ports, SESSION, Setup, VERSIONS, server_of};
 use crate::standin::{Init, Side};
 
 #[test]
 fn a_record_for_each_byte_of_a_request() {
     for version in VERSIONS {
-        let mut stage = Stage::with(&[version], &[]);
-        stage
+        let mut setup = Setup::with(&[version], &[]);
+        setup
             .metadata
             .connection
             .send_torn("1f|GIS|S|#|S|chat_room|S|S1\r\n");
-        stage.metadata.connection.expect("1f|GIS|S|chat_room");
+        setup.metadata.connection.expect("1f|GIS|S|chat_room");
     }
 }
 
 #[test]
 fn a_segment_for_each_byte_of_a_record() {
     for version in VERSIONS {
-        let mut stage = Stage::with(&[version], &[]);
-        for byte in stage.metadata_peer.seal(b"1f|GIS|S|#|S|chat_room|S|S1\r\n") {
-            stage.metadata_peer.write_raw(&[byte]);
+        let mut setup = Setup::with(&[version], &[]);
+        for byte in setup.metadata_peer.seal(b"1f|GIS|S|#|S|chat_room|S|S1\r\n") {
+            setup.metadata_peer.write_raw(&[byte]);
         }
-        stage.metadata.connection.expect("1f|GIS|S|chat_room");
+        setup.metadata.connection.expect("1f|GIS|S|chat_room");
     }
 }
 
 #[test]
 fn lines_and_records_end_wherever_they_like() {
-    let mut stage = Stage::new();
-    stage.open_room();
+    let mut setup = Setup::new();
+    setup.open_room();
     let texts: Vec<_> = (0..60).map(|n| "x".repeat(n * 37 % 1000 + 1)).collect();
     let mut bytes = Vec::new();
     let mut ids = Vec::new();
     for text in &texts {
         let message = format!("CHAT|{text}");
-        let (id, line) = stage
+        let (id, line) = setup
             .metadata
             .compose("NUM", &[None, Some(SESSION), Some(&message)]);
         bytes.extend([line.as_bytes(), b"\r\n"].concat());
@@ -50,45 +50,45 @@ fn lines_and_records_end_wherever_they_like() {
     let mut rest = &bytes[..];
     for length in (1..).map(|n| n * n % 701 + 1) {
         let (record, behind) = rest.split_at(length.min(rest.len()));
-        records.extend(stage.metadata_peer.seal(record));
+        records.extend(setup.metadata_peer.seal(record));
         rest = behind;
         if rest.is_empty() {
             break;
         }
     }
-    stage.metadata_peer.write_raw(&records);
+    setup.metadata_peer.write_raw(&records);
     for (id, text) in ids.iter().zip(&texts) {
-        assert_eq!(stage.metadata.outcome(id), Ok(()));
-        assert_eq!(&stage.data.chat().message, text);
+        assert_eq!(setup.metadata.outcome(id), Ok(()));
+        assert_eq!(&setup.data.chat().message, text);
     }
 }
 
 #[test]
 fn a_line_of_many_records() {
     for version in VERSIONS {
-        let mut stage = Stage::with(&[version], &[]);
-        stage.open_room();
-        stage.chat(&"long ".repeat(100_000));
+        let mut setup = Setup::with(&[version], &[]);
+        setup.open_room();
+        setup.chat(&"long ".repeat(100_000));
     }
 }
 
 #[test]
 fn keys_change_during_traffic() {
-    let mut stage = Stage::with(&[&TLS13], &[]);
-    stage.open_room();
+    let mut setup = Setup::with(&[&TLS13], &[]);
+    setup.open_room();
     for round in 0..20 {
-        stage.metadata_peer.update_keys();
-        stage.data_peer.update_keys();
+        setup.metadata_peer.update_keys();
+        setup.data_peer.update_keys();
         let ids: Vec<_> = (0..10)
-            .map(|n| stage.metadata.send_say(SESSION, &format!("{round}.{n}")))
+            .map(|n| setup.metadata.send_say(SESSION, &format!("{round}.{n}")))
             .collect();
-        stage.metadata_peer.update_keys();
+        setup.metadata_peer.update_keys();
         for (n, id) in ids.iter().enumerate() {
-            assert_eq!(stage.metadata.outcome(id), Ok(()));
-            assert_eq!(stage.data.chat().message, format!("{round}.{n}"));
+            assert_eq!(setup.metadata.outcome(id), Ok(()));
+            assert_eq!(setup.data.chat().message, format!("{round}.{n}"));
         }
         // Of which nothing is known on the data side but by this.
-        stage.data.expect_silence();
+        setup.data.expect_silence();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::files::Files;
 use crate::pki::{Certified, Profile};
-use crate::stage::{Ports, clients_of, server, server_of};
+use crate::setup::{Ports, clients_of, server, server_of};
 
 #[test]
 fn a_new_authority_is_trusted_and_the_old_one_no_more() {

@@ -1,9 +1,9 @@
-//! A whole conversation at the most talkative level, and in all that was printed no password, in whatever form.
+//! A whole exchange at the most talkative level, and in all that was printed no password, in whatever form.
 
 use crate::der::base64;
 use crate::files::Files;
 use crate::pki::Profile;
-use crate::stage::{Ports, SESSION, server};
+use crate::setup::{Ports, SESSION, server};
 use crate::standin::{Adapter, Encoding, Exit, Init, Session, Side};
 
 /// Each has a part that no encoding of text changes.
@@ -75,7 +75,7 @@ enum Source {
 }
 
 /// All that is ever said with a password in it, and much that should not be.
-fn conversation(source: Source) {
+fn exchange(source: Source) {
     let files = Files::new();
     let certified = Profile::server().self_signed();
     let trusted = files.write("server.pem", certified.pem());
@@ -97,25 +97,25 @@ fn conversation(source: Source) {
 
     // The whole hello comes back, and half of it, before the init.
     let peer = ports.metadata.meet(&config);
-    let mut link = peer.link("metadata");
-    let rac = link.expect_rac();
+    let mut connection = peer.connection("metadata");
+    let rac = connection.expect_rac();
     assert_eq!(
         rac.credentials
             .as_ref()
             .map(|(_, password)| password.as_str()),
         Some(OURS)
     );
-    link.send_line(&rac.line);
-    link.send(&rac.line[..rac.line.len() - 3]);
+    connection.send_line(&rac.line);
+    connection.send(&rac.line[..rac.line.len() - 3]);
     adapter.wait_for_log(&["metadata", "before the init"]);
     peer.close_notify();
-    drop(link);
+    drop(connection);
 
     // A login before the init is an error; so is another on the connection for data.
-    let mut link = ports.metadata.meet(&config).link("metadata");
-    link.expect_rac();
-    link.send_line(login("1f", "NUS", "anna", CLIENTS[0], Encoding::Form));
-    link.expect_last_lines();
+    let mut connection = ports.metadata.meet(&config).connection("metadata");
+    connection.expect_rac();
+    connection.send_line(login("1f", "NUS", "anna", CLIENTS[0], Encoding::Form));
+    connection.expect_last_lines();
     adapter.wait_for_log(&["metadata", "came before the init"]);
 
     let (_data_peer, mut data) = ports.meet_data(&config);
@@ -185,10 +185,10 @@ fn conversation(source: Source) {
     }
 
     // And in the end the server does not want us any more.
-    let mut link = ports.metadata.meet(&config).link("metadata");
-    link.expect_rac();
-    link.send_line("0|CLOSE|S|reason|S|wrong+credentials");
-    link.expect_closed();
+    let mut connection = ports.metadata.meet(&config).connection("metadata");
+    connection.expect_rac();
+    connection.send_line("0|CLOSE|S|reason|S|wrong+credentials");
+    connection.expect_closed();
     adapter.wait_for_log(&["wrong credentials?", "user \"user1\""]);
     assert_no_secret(&end(adapter));
 }
@@ -204,17 +204,17 @@ fn login(id: &str, method: &str, user: &str, password: &str, encoding: Encoding)
 
 #[test]
 fn with_the_password_on_the_command_line() {
-    conversation(Source::CommandLine);
+    exchange(Source::CommandLine);
 }
 
 #[test]
 fn with_the_password_in_a_file() {
-    conversation(Source::File);
+    exchange(Source::File);
 }
 
 #[test]
 fn with_the_password_in_the_environment() {
-    conversation(Source::Environment);
+    exchange(Source::Environment);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stage::{SESSION, Stage, VERSIONS};
+use crate::setup::{SESSION, Setup, VERSIONS};
 use crate::standin::Adapter;
 
 /// For how long a thread of this name has run so far, in nanoseconds.
@@ -27,36 +27,36 @@ fn run_time(adapter: &Adapter, name: &str) -> u64 {
 #[test]
 fn half_a_record_keeps_nobody_from_anything() {
     for version in VERSIONS {
-        let mut stage = Stage::with(&[version], &[]);
-        stage.open_room();
-        let record = stage.data_peer.seal(b"1f|USB|S|chat_room\r\n");
+        let mut setup = Setup::with(&[version], &[]);
+        setup.open_room();
+        let record = setup.data_peer.seal(b"1f|USB|S|chat_room\r\n");
         let (first, rest) = record.split_at(record.len() / 2);
-        stage.data_peer.write_raw(first);
-        let times = |stage: &Stage| ["data", "metadata"].map(|name| run_time(&stage.adapter, name));
-        let before = times(&stage);
+        setup.data_peer.write_raw(first);
+        let times = |setup: &Setup| ["data", "metadata"].map(|name| run_time(&setup.adapter, name));
+        let before = times(&setup);
         for n in 0..500 {
-            // Both links serve: requests on one, updates on the other, whose reader has its half.
-            stage.chat(&n.to_string());
+            // Both connections serve: requests on one, updates on the other, whose reader has its half.
+            setup.chat(&n.to_string());
         }
-        let after = times(&stage);
+        let after = times(&setup);
         let [waiting, serving] = [0, 1].map(|n| after[n] - before[n]);
         assert!(
             waiting < serving,
             "{waiting} ns of waiting, {serving} ns of serving"
         );
-        stage.data_peer.write_raw(rest);
-        stage.data.connection.expect("1f|USB|V");
-        assert!(stage.metadata.say(SESSION, "anybody?").is_err());
+        setup.data_peer.write_raw(rest);
+        setup.data.connection.expect("1f|USB|V");
+        assert!(setup.metadata.say(SESSION, "anybody?").is_err());
     }
 }
 
 #[test]
 fn so_does_half_a_handshake() {
-    let stage = Stage::new();
-    drop((stage.data, stage.data_peer));
-    let _socket = stage.ports.data.accept();
-    let mut metadata = stage.metadata;
-    let times = || ["data", "metadata"].map(|name| run_time(&stage.adapter, name));
+    let setup = Setup::new();
+    drop((setup.data, setup.data_peer));
+    let _socket = setup.ports.data.accept();
+    let mut metadata = setup.metadata;
+    let times = || ["data", "metadata"].map(|name| run_time(&setup.adapter, name));
     let before = times();
     for n in 0..500 {
         metadata.close_session(&n.to_string());
@@ -66,6 +66,6 @@ fn so_does_half_a_handshake() {
         after[0] - before[0] < after[1] - before[1],
         "{before:?}, {after:?}"
     );
-    stage.adapter.signal("TERM");
-    assert_eq!(stage.adapter.wait().code(), 0);
+    setup.adapter.signal("TERM");
+    assert_eq!(setup.adapter.wait().code(), 0);
 }

@@ -3,7 +3,7 @@
 use crate::der;
 use crate::files::Files;
 use crate::pki::{Certified, Profile};
-use crate::stage::command;
+use crate::setup::command;
 
 /// Starting must fail with 1 and one line that names the file and holds these words.
 #[track_caller]

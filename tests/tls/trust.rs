@@ -8,10 +8,10 @@ use rustls::version::{TLS12, TLS13};
 use crate::der;
 use crate::files::Files;
 use crate::pki::{self, Certified, Profile};
-use crate::stage::{Ports, VERSIONS, server, server_of};
+use crate::setup::{Ports, VERSIONS, server, server_of};
 use crate::standin::{Adapter, Command};
 
-/// The adapter must come through to a conversation on the metadata port; yields it.
+/// The adapter must come as far as requests on the metadata port; yields it.
 #[track_caller]
 fn believes(ports: &Ports, command: Command, config: &Arc<ServerConfig>) -> Adapter {
     let adapter = command.start();

@@ -8,12 +8,13 @@
 
 use super::handshake::handshake;
 use super::{Client, Stage, TlsError};
+use crate::provider::lock;
 use rustls::{ClientConnection, ProtocolVersion};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// How much ciphertext is read at once, in bytes.
@@ -163,7 +164,7 @@ impl Session {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared)
     }
 }
 

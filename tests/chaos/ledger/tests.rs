@@ -82,7 +82,7 @@ fn twice_late_wrong_and_refused_events_are_told() {
 }
 
 #[test]
-fn a_promised_message_that_others_overtake_is_told() {
+fn an_acknowledged_message_that_others_overtake_is_told() {
     let (mut ledger, connection) = open();
     let (one, two) = (send(&mut ledger), send(&mut ledger));
     ledger.granted(one).unwrap();
@@ -98,7 +98,7 @@ fn a_promised_message_that_others_overtake_is_told() {
 }
 
 #[test]
-fn a_promised_message_that_has_not_come_when_its_subscription_ends_is_told() {
+fn an_acknowledged_message_that_has_not_come_when_its_subscription_ends_is_told() {
     let (mut ledger, _) = open();
     let one = send(&mut ledger);
     ledger.granted(one).unwrap();

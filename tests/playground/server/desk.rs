@@ -28,7 +28,7 @@ pub(super) enum Awaited {
     /// A session that is about to open.
     Introduction(Ticket),
     /// A session that is over.
-    Farewell(String),
+    SessionClose(String),
     /// A subscription on its way: the items of its group.
     Group(Ticket, Box<Draft>),
     /// The fields of its schema.
@@ -89,7 +89,7 @@ impl Server {
         match awaited {
             Awaited::Login(ticket) => self.logged_in(ticket, result),
             Awaited::Introduction(ticket) => self.introduced(&ticket, result),
-            Awaited::Farewell(session) => self.farewells.retain(|open| *open != session),
+            Awaited::SessionClose(session) => self.closed_sessions.retain(|open| *open != session),
             Awaited::Group(ticket, draft) => self.group(ticket, draft, result),
             Awaited::Schema(ticket, draft) => self.schema(ticket, draft, result),
             Awaited::ItemData(ticket, draft) => self.item_data(ticket, draft, result),
@@ -116,7 +116,7 @@ impl Server {
         match awaited {
             Awaited::Login(ticket) => self.logged_in(ticket, Err(refusal('A'))),
             Awaited::Introduction(ticket) => {
-                // It may have heard of the session all the same, so the next one is told that it is over.
+                // It may have been told of the session all the same, so the next one is told that it is over.
                 if self.session(&ticket).is_some() {
                     self.end_session(ticket.client);
                     self.refuse_session(ticket.client, &refusal('A'));
@@ -131,8 +131,8 @@ impl Server {
             Awaited::Message(ticket, message) => {
                 self.message_answered(&ticket, &message, Err(refusal('N')));
             }
-            // The next adapter is told of farewells and items anyway.
-            Awaited::Farewell(_) | Awaited::Subscribe(_) | Awaited::Unsubscribe => {}
+            // The next adapter is told of closed sessions and items anyway.
+            Awaited::SessionClose(_) | Awaited::Subscribe(_) | Awaited::Unsubscribe => {}
         }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) struct Server {
     data: Desk,
     items: BTreeMap<String, Item>,
     /// Sessions whose end no adapter has confirmed yet.
-    farewells: Vec<String>,
+    closed_sessions: Vec<String>,
     /// Questions that nobody will answer.
     orphans: VecDeque<Awaited>,
     effects: Vec<Effect>,
@@ -117,7 +117,7 @@ impl Server {
             metadata: Desk::default(),
             data: Desk::default(),
             items: BTreeMap::new(),
-            farewells: Vec::new(),
+            closed_sessions: Vec::new(),
             orphans: VecDeque::new(),
             effects: Vec::new(),
         }
@@ -246,10 +246,10 @@ impl Server {
     pub(crate) fn adapter_up(&mut self, side: Side, encoding: Encoding) {
         self.desk(side).encoding = Some(encoding);
         match side {
-            // It is not known whether the previous adapter heard of these.
+            // It is not known whether the previous adapter was told of these.
             Side::Metadata => {
-                for session in self.farewells.clone() {
-                    let awaited = Awaited::Farewell(session.clone());
+                for session in self.closed_sessions.clone() {
+                    let awaited = Awaited::SessionClose(session.clone());
                     self.ask(side, "NSC", &[Some(&session)], awaited);
                 }
             }

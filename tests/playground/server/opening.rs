@@ -168,8 +168,8 @@ impl Server {
         if session.phase == Phase::Login {
             return;
         }
-        self.farewells.push(session.id.clone());
-        let awaited = Awaited::Farewell(session.id.clone());
+        self.closed_sessions.push(session.id.clone());
+        let awaited = Awaited::SessionClose(session.id.clone());
         self.ask(Side::Metadata, "NSC", &[Some(&session.id)], awaited);
     }
 }

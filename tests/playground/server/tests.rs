@@ -13,7 +13,7 @@ use crate::codec::Encoding;
 const CREATE: &str = "create_session\r\nLS_adapter_set=PROXY_PYTHONCHAT&LS_cid=x";
 
 /// A server with adapters that answer everything but messages by themselves.
-struct Stage {
+struct Setup {
     server: Server,
     now: Instant,
     /// What each client was told since it was last asked for.
@@ -25,12 +25,12 @@ struct Stage {
     others: Vec<Effect>,
 }
 
-impl Stage {
+impl Setup {
     fn new() -> Self {
-        let mut stage = Self::without_adapter();
-        stage.server.adapter_up(Side::Metadata, Encoding::Smart);
-        stage.server.adapter_up(Side::Data, Encoding::Smart);
-        stage
+        let mut setup = Self::without_adapter();
+        setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+        setup.server.adapter_up(Side::Data, Encoding::Smart);
+        setup
     }
 
     fn without_adapter() -> Self {
@@ -177,9 +177,9 @@ impl Stage {
 
 #[test]
 fn a_session_opens_when_the_adapter_welcomes_it() {
-    let mut stage = Stage::new();
-    stage.join(1);
-    let told = stage.frame(1, &format!("{CREATE}&LS_user=ann&LS_password=p%7Cw"));
+    let mut setup = Setup::new();
+    setup.join(1);
+    let told = setup.frame(1, &format!("{CREATE}&LS_user=ann&LS_password=p%7Cw"));
     let id = told[6..].split(',').next().unwrap();
     assert_eq!(
         told,
@@ -189,31 +189,31 @@ fn a_session_opens_when_the_adapter_welcomes_it() {
         )
     );
     assert_eq!(
-        stage.last("NUS").1,
+        setup.last("NUS").1,
         "S|ann|S|p%7Cw|S|user-agent|S|Tester/1.0"
     );
     assert_eq!(
-        stage.last("NNS").1,
+        setup.last("NNS").1,
         format!(
             "S|ann|S|{id}|S|REMOTE_IP|S|127.0.0.1|S|REMOTE_PORT|S|4711|S|USER_AGENT|S|Tester/1.0"
         )
     );
-    assert_eq!(stage.others, [Effect::Probe(1, Duration::from_secs(5))]);
-    assert_eq!(stage.methods(), "NUS NNS");
-    stage.server.left(1);
-    stage.settle();
-    assert_eq!(stage.last("NSC").1, format!("S|{id}"));
+    assert_eq!(setup.others, [Effect::Probe(1, Duration::from_secs(5))]);
+    assert_eq!(setup.methods(), "NUS NNS");
+    setup.server.left(1);
+    setup.settle();
+    assert_eq!(setup.last("NSC").1, format!("S|{id}"));
 }
 
 #[test]
 fn a_client_names_its_keepalive_within_limits() {
     for (wanted, given) in [("700", 700), ("1", 500), ("999999", 30_000), ("x", 5_000)] {
-        let mut stage = Stage::new();
-        stage.join(1);
-        let told = stage.frame(1, &format!("{CREATE}&LS_keepalive_millis={wanted}"));
+        let mut setup = Setup::new();
+        setup.join(1);
+        let told = setup.frame(1, &format!("{CREATE}&LS_keepalive_millis={wanted}"));
         assert!(told.contains(&format!(",50000,{given},*")), "{told}");
         assert_eq!(
-            stage.others,
+            setup.others,
             [Effect::Probe(1, Duration::from_millis(given))]
         );
     }
@@ -221,89 +221,89 @@ fn a_client_names_its_keepalive_within_limits() {
 
 #[test]
 fn sessions_are_refused_with_the_right_code() {
-    let mut stage = Stage::new();
-    stage.join(1);
+    let mut setup = Setup::new();
+    setup.join(1);
     for other in [
         "create_session\r\nLS_adapter_set=DEMO",
         "create_session\r\nLS_cid=x",
     ] {
-        let told = stage.frame(1, other);
+        let told = setup.frame(1, other);
         assert!(
             told.starts_with("CONERR,2,") && told.contains("PROXY_PYTHONCHAT"),
             "{told}"
         );
     }
-    assert_eq!(stage.methods(), "");
-    stage.answers = false;
+    assert_eq!(setup.methods(), "");
+    setup.answers = false;
     for (method, result, told) in [
         ("NUS", "EA|not you", "CONERR,1,not you\r\n"),
         ("NUS", "EC|log|-7|go%2C away", "CONERR,-7,go%2C away\r\n"),
         ("NUS", "E|oops", "CONERR,66,oops\r\n"),
         ("NNS", "EN|not now", "CONERR,66,not now\r\n"),
     ] {
-        assert_eq!(stage.frame(1, CREATE), "");
+        assert_eq!(setup.frame(1, CREATE), "");
         if method == "NNS" {
-            let id = stage.last("NUS").0;
-            stage
+            let id = setup.last("NUS").0;
+            setup
                 .server
                 .adapter_line(Side::Metadata, &format!("{id}|NUS|D|0.0|B|0"));
-            stage.settle();
+            setup.settle();
         }
-        let id = stage.last(method).0;
-        stage
+        let id = setup.last(method).0;
+        setup
             .server
             .adapter_line(Side::Metadata, &format!("{id}|{method}|{result}"));
-        assert_eq!(stage.told(1), told);
+        assert_eq!(setup.told(1), told);
     }
     // A session that was never opened is not closed either.
-    stage.server.left(1);
-    assert!(!stage.methods().contains("NSC"));
+    setup.server.left(1);
+    assert!(!setup.methods().contains("NSC"));
 }
 
 #[test]
 fn a_session_is_bound_to_its_connection() {
-    let mut stage = Stage::new();
-    stage.join(1);
-    let told = stage.frame(1, CREATE);
+    let mut setup = Setup::new();
+    setup.join(1);
+    let told = setup.frame(1, CREATE);
     let id = told[6..].split(',').next().unwrap().to_owned();
     let bind = format!("bind_session\r\nLS_session={id}");
-    assert_eq!(stage.frame(1, &bind), told);
-    stage.join(2);
-    assert!(stage.frame(2, &bind).starts_with("CONERR,20,"));
+    assert_eq!(setup.frame(1, &bind), told);
+    setup.join(2);
+    assert!(setup.frame(2, &bind).starts_with("CONERR,20,"));
     assert!(
-        stage
+        setup
             .frame(2, &format!("{bind}&LS_recovery_from=3"))
             .starts_with("CONERR,4,")
     );
     let foreign = format!("control\r\nLS_session={id}&LS_reqId=1&LS_op=delete&LS_subId=1");
-    assert!(stage.frame(2, &foreign).starts_with("REQERR,1,20,"));
+    assert!(setup.frame(2, &foreign).starts_with("REQERR,1,20,"));
 }
 
 #[test]
 fn the_first_subscriber_opens_the_item_and_the_last_one_closes_it() {
-    let mut stage = Stage::new();
-    stage.client(1);
-    stage.client(2);
-    stage.methods();
+    let mut setup = Setup::new();
+    setup.client(1);
+    setup.client(2);
+    setup.methods();
     assert_eq!(
-        stage.subscribe(1, 1, ""),
+        setup.subscribe(1, 1, ""),
         "REQOK,1\r\nSUBOK,1,1,2\r\nCONF,1,unlimited,filtered\r\nEOS,1,1\r\n"
     );
-    assert_eq!(stage.methods(), "GIS GSC GIT GUI SUB");
-    stage.subscribe(2, 5, "");
-    stage.subscribe(2, 6, "&LS_ack=false&LS_requested_max_frequency=unfiltered");
-    assert_eq!(stage.methods(), "GIS GSC GIT GUI GIS GSC GIT GUI");
-    stage.server.left(1);
+    assert_eq!(setup.methods(), "GIS GSC GIT GUI SUB");
+    setup.subscribe(2, 5, "");
+    setup.subscribe(2, 6, "&LS_ack=false&LS_requested_max_frequency=unfiltered");
+    assert_eq!(setup.methods(), "GIS GSC GIT GUI GIS GSC GIT GUI");
+    setup.server.left(1);
     let delete = "control\r\nLS_reqId=9&LS_op=delete&LS_subId=";
     assert_eq!(
-        stage.frame(2, &format!("{delete}5")),
+        setup.frame(2, &format!("{delete}5")),
         "REQOK,9\r\nUNSUB,5\r\n"
     );
-    assert_eq!(stage.methods(), "NSC");
-    stage.frame(2, &format!("{delete}6"));
-    assert_eq!(stage.methods(), "USB");
+    assert_eq!(setup.methods(), "NSC");
+    setup.frame(2, &format!("{delete}6"));
+    assert_eq!(setup.methods(), "USB");
     assert!(
-        stage
+        setup
             .frame(2, &format!("{delete}6"))
             .starts_with("REQERR,9,19,")
     );
@@ -311,78 +311,78 @@ fn the_first_subscriber_opens_the_item_and_the_last_one_closes_it() {
 
 #[test]
 fn a_newcomer_gets_as_much_history_as_it_wants() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     for n in 0..40 {
-        stage.update(&format!("m{n}"));
+        setup.update(&format!("m{n}"));
     }
-    assert_eq!(stage.told(1).lines().count(), 40);
-    stage.client(2);
-    let told = stage.subscribe(2, 1, "");
+    assert_eq!(setup.told(1).lines().count(), 40);
+    setup.client(2);
+    let told = setup.subscribe(2, 1, "");
     assert!(
         told.contains("filtered\r\nU,1,1,m10|127.0.0.1\r\nU,1,1,m11|\r\n"),
         "{told}"
     );
     assert!(told.ends_with("U,1,1,m39|\r\nEOS,1,1\r\n"));
-    let more = |wanted: &str, number: u64, stage: &mut Stage| {
+    let more = |wanted: &str, number: u64, setup: &mut Setup| {
         let frame = format!(
             "control\r\nLS_reqId=1&LS_op=add&LS_subId={number}&LS_mode=DISTINCT&LS_group=chat_room\
              &LS_schema=message&LS_data_adapter=CHAT_ROOM{wanted}"
         );
-        let told = stage.frame(2, &frame);
+        let told = setup.frame(2, &frame);
         told.lines().filter(|line| line.starts_with("U,")).count()
     };
-    assert_eq!(more("&LS_snapshot=3", 2, &mut stage), 3);
-    assert_eq!(more("&LS_snapshot=false", 3, &mut stage), 0);
-    assert_eq!(more("", 4, &mut stage), 0);
+    assert_eq!(more("&LS_snapshot=3", 2, &mut setup), 3);
+    assert_eq!(more("&LS_snapshot=false", 3, &mut setup), 0);
+    assert_eq!(more("", 4, &mut setup), 0);
     // Who wants no past is not told that it ends.
-    assert!(!stage.told(2).contains("EOS"));
+    assert!(!setup.told(2).contains("EOS"));
 }
 
 #[test]
 fn history_that_the_adapter_sends_is_for_those_who_want_it() {
-    let mut stage = Stage::new();
-    stage.answers = false;
-    stage.join(1);
-    stage.answers = true;
-    stage.frame(1, CREATE);
-    stage.subscribe(1, 1, "");
-    stage.frame(
+    let mut setup = Setup::new();
+    setup.answers = false;
+    setup.join(1);
+    setup.answers = true;
+    setup.frame(1, CREATE);
+    setup.subscribe(1, 1, "");
+    setup.frame(
         1,
         "control\r\nLS_reqId=2&LS_op=add&LS_subId=2&LS_mode=RAW&LS_group=other&LS_schema=f\
          &LS_data_adapter=CHAT_ROOM&LS_snapshot=true",
     );
-    let id = stage.last("SUB").0;
+    let id = setup.last("SUB").0;
     let update = format!("1|UD3|S|other|S|{id}|B|1|S|f|S|past");
-    stage.server.adapter_line(Side::Data, &update);
-    assert_eq!(stage.told(1), "");
-    stage
+    setup.server.adapter_line(Side::Data, &update);
+    assert_eq!(setup.told(1), "");
+    setup
         .server
         .adapter_line(Side::Data, &update.replace("|B|1", "|B|0"));
-    assert_eq!(stage.told(1), "U,2,1,past\r\n");
-    stage
+    assert_eq!(setup.told(1), "U,2,1,past\r\n");
+    setup
         .server
         .adapter_line(Side::Data, &format!("1|CLS|S|other|S|{id}"));
-    assert_eq!(stage.told(1), "CS,2,1\r\n");
+    assert_eq!(setup.told(1), "CS,2,1\r\n");
 }
 
 #[test]
 fn values_that_did_not_change_are_left_out() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     for text in ["a", "a", "#", "$", "a%7Cb"] {
-        stage.update(text);
+        setup.update(text);
     }
     assert_eq!(
-        stage.told(1),
+        setup.told(1),
         "U,1,1,a|127.0.0.1\r\nU,1,1,|\r\nU,1,1,#|\r\nU,1,1,$|\r\nU,1,1,a%7Cb|\r\n"
     );
 }
 
 #[test]
 fn subscriptions_are_refused_with_the_right_code() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     let add = |more: &str| {
         format!("control\r\nLS_reqId=3&LS_op=add&LS_subId=2&LS_group=chat_room&LS_schema=f&{more}")
     };
@@ -412,13 +412,13 @@ fn subscriptions_are_refused_with_the_right_code() {
             23,
         ),
     ] {
-        let told = stage.frame(1, &frame);
+        let told = setup.frame(1, &frame);
         assert!(
             told.starts_with(&format!("REQERR,3,{code},")),
             "{frame}: {told}"
         );
     }
-    stage.answers = false;
+    setup.answers = false;
     for (result, told) in [
         ("EI|no such group", "REQERR,3,21,no such group\r\n"),
         ("EC|log|-4|not for you", "REQERR,3,-4,not for you\r\n"),
@@ -428,39 +428,39 @@ fn subscriptions_are_refused_with_the_right_code() {
             "REQERR,3,66,not a list of strings: [\"I\"%2C \"3\"]\r\n",
         ),
     ] {
-        stage.frame(1, &add(&format!("{here}&LS_mode=DISTINCT")));
-        let id = stage.last("GIS").0;
-        stage
+        setup.frame(1, &add(&format!("{here}&LS_mode=DISTINCT")));
+        let id = setup.last("GIS").0;
+        setup
             .server
             .adapter_line(Side::Metadata, &format!("{id}|GIS|{result}"));
-        assert_eq!(stage.told(1), told);
+        assert_eq!(setup.told(1), told);
     }
 }
 
 #[test]
 fn a_subscription_may_be_gone_before_the_adapter_has_answered() {
-    let mut stage = Stage::new();
-    stage.client(1);
-    stage.answers = false;
-    stage.subscribe(1, 1, "");
-    let first = stage.last("GIS").0;
+    let mut setup = Setup::new();
+    setup.client(1);
+    setup.answers = false;
+    setup.subscribe(1, 1, "");
+    let first = setup.last("GIS").0;
     assert_eq!(
-        stage.frame(1, "control\r\nLS_op=delete&LS_subId=1"),
+        setup.frame(1, "control\r\nLS_op=delete&LS_subId=1"),
         "UNSUB,1\r\n"
     );
-    stage.subscribe(1, 1, "");
-    let second = stage.last("GIS").0;
-    stage.answers = true;
-    stage
+    setup.subscribe(1, 1, "");
+    let second = setup.last("GIS").0;
+    setup.answers = true;
+    setup
         .server
         .adapter_line(Side::Metadata, &format!("{first}|GIS|S|chat_room"));
-    assert_eq!(stage.told(1), "");
-    stage
+    assert_eq!(setup.told(1), "");
+    setup
         .server
         .adapter_line(Side::Metadata, &format!("{second}|GIS|S|chat_room"));
-    assert!(stage.told(1).starts_with("REQOK,1\r\nSUBOK,1,1,2\r\n"));
-    stage.server.left(1);
-    assert!(stage.methods().ends_with("USB NSC"));
+    assert!(setup.told(1).starts_with("REQOK,1\r\nSUBOK,1,1,2\r\n"));
+    setup.server.left(1);
+    assert!(setup.methods().ends_with("USB NSC"));
 }
 
 fn message(text: &str, more: &str) -> String {
@@ -469,8 +469,8 @@ fn message(text: &str, more: &str) -> String {
 
 #[test]
 fn messages_have_their_outcome() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     for (n, (result, told)) in [
         ("V", "MSGDONE,*,~,\r\n"),
         (
@@ -485,18 +485,18 @@ fn messages_have_their_outcome() {
     {
         let number = format!("&LS_msg_prog={n}");
         assert_eq!(
-            stage.frame(1, &message("CHAT%7Chi", &number)),
+            setup.frame(1, &message("CHAT%7Chi", &number)),
             "REQOK,4\r\n"
         );
-        assert_eq!(stage.answer(result), "CHAT%7Chi");
-        assert_eq!(stage.told(1), told.replace('~', &n.to_string()));
+        assert_eq!(setup.answer(result), "CHAT%7Chi");
+        assert_eq!(setup.told(1), told.replace('~', &n.to_string()));
     }
 }
 
 #[test]
 fn a_client_may_do_without_acknowledgement_and_outcome() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     for (more, acknowledged, told) in [
         ("&LS_outcome=false&LS_ack=false", "", ""),
         ("&LS_outcome=false", "REQOK,4\r\n", ""),
@@ -507,21 +507,21 @@ fn a_client_may_do_without_acknowledgement_and_outcome() {
             "MSGFAIL,*,4,34,no\r\n",
         ),
     ] {
-        assert_eq!(stage.frame(1, &message("x", more)), acknowledged);
-        stage.answer("EN|no");
-        assert_eq!(stage.told(1), told);
+        assert_eq!(setup.frame(1, &message("x", more)), acknowledged);
+        setup.answer("EN|no");
+        assert_eq!(setup.told(1), told);
     }
     assert_eq!(
-        stage.frame(1, &message("", "&LS_msg_prog=5")),
+        setup.frame(1, &message("", "&LS_msg_prog=5")),
         "REQOK,4\r\n"
     );
-    assert_eq!(stage.answer("V"), "$");
+    assert_eq!(setup.answer("V"), "$");
 }
 
 #[test]
 fn malformed_messages_are_refused() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     for (frame, told) in [
         (
             "msg\r\nLS_reqId=4&LS_msg_prog=1",
@@ -547,99 +547,99 @@ fn malformed_messages_are_refused() {
         ),
         ("control", "ERROR,67,LS_op is missing"),
     ] {
-        let answer = stage.frame(1, frame);
+        let answer = setup.frame(1, frame);
         assert!(answer.starts_with(told), "{frame}: {answer}");
     }
-    stage.join(2);
+    setup.join(2);
     assert!(
-        stage
+        setup
             .frame(2, &message("x", "&LS_msg_prog=1"))
             .starts_with("REQERR,4,20,")
     );
-    assert_eq!(stage.frame(2, "heartbeat\r\n\r\n"), "");
-    assert_eq!(stage.frame(2, "wsok"), "WSOK\r\n");
-    assert_eq!(stage.methods().matches("NUM").count(), 0);
+    assert_eq!(setup.frame(2, "heartbeat\r\n\r\n"), "");
+    assert_eq!(setup.frame(2, "wsok"), "WSOK\r\n");
+    assert_eq!(setup.methods().matches("NUM").count(), 0);
 }
 
 #[test]
 fn a_sequence_goes_one_by_one_in_the_order_of_its_numbers() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     let sequence = |n: u64| {
         message(
             &format!("m{n}"),
             &format!("&LS_msg_prog={n}&LS_sequence=s&LS_ack=false"),
         )
     };
-    stage.methods();
+    setup.methods();
     for n in [2, 1, 3] {
-        assert_eq!(stage.frame(1, &sequence(n)), "");
+        assert_eq!(setup.frame(1, &sequence(n)), "");
     }
     for n in 1..=3 {
         assert_eq!(
-            stage
+            setup
                 .asked
                 .iter()
                 .filter(|(_, method, _)| method == "NUM")
                 .count(),
             1
         );
-        assert_eq!(stage.answer("V"), format!("m{n}"));
-        assert_eq!(stage.told(1), format!("MSGDONE,s,{n},\r\n"));
+        assert_eq!(setup.answer("V"), format!("m{n}"));
+        assert_eq!(setup.told(1), format!("MSGDONE,s,{n},\r\n"));
     }
-    assert!(stage.frame(1, &sequence(2)).starts_with("MSGFAIL,s,2,32,"));
-    stage.frame(1, &sequence(6));
-    assert!(stage.frame(1, &sequence(6)).starts_with("MSGFAIL,s,6,33,"));
+    assert!(setup.frame(1, &sequence(2)).starts_with("MSGFAIL,s,2,32,"));
+    setup.frame(1, &sequence(6));
+    assert!(setup.frame(1, &sequence(6)).starts_with("MSGFAIL,s,6,33,"));
 }
 
 #[test]
 fn a_sequence_does_not_wait_for_ever() {
-    let mut stage = Stage::new();
-    stage.guest(1);
-    assert_eq!(stage.server.deadline(), None);
-    stage.frame(
+    let mut setup = Setup::new();
+    setup.guest(1);
+    assert_eq!(setup.server.deadline(), None);
+    setup.frame(
         1,
         &message(
             "late",
             "&LS_msg_prog=4&LS_sequence=s&LS_ack=false&LS_max_wait=2000",
         ),
     );
-    let deadline = stage.now + Duration::from_secs(2);
-    assert_eq!(stage.server.deadline(), Some(deadline));
-    stage.server.tick(deadline - Duration::from_millis(1));
-    assert_eq!(stage.told(1), "");
-    stage.server.tick(deadline);
-    assert_eq!(stage.told(1), "MSGFAIL,s,3,39,3\r\n");
-    assert_eq!(stage.server.deadline(), None);
-    assert_eq!(stage.answer("V"), "late");
-    assert_eq!(stage.told(1), "MSGDONE,s,4,\r\n");
+    let deadline = setup.now + Duration::from_secs(2);
+    assert_eq!(setup.server.deadline(), Some(deadline));
+    setup.server.tick(deadline - Duration::from_millis(1));
+    assert_eq!(setup.told(1), "");
+    setup.server.tick(deadline);
+    assert_eq!(setup.told(1), "MSGFAIL,s,3,39,3\r\n");
+    assert_eq!(setup.server.deadline(), None);
+    assert_eq!(setup.answer("V"), "late");
+    assert_eq!(setup.told(1), "MSGDONE,s,4,\r\n");
 }
 
 #[test]
 fn without_an_adapter_everything_is_refused_and_nothing_hangs() {
-    let mut stage = Stage::without_adapter();
-    stage.join(1);
+    let mut setup = Setup::without_adapter();
+    setup.join(1);
     assert_eq!(
-        stage.frame(1, CREATE),
+        setup.frame(1, CREATE),
         "CONERR,1,The Remote Adapter is not connected\r\n"
     );
-    stage.server.adapter_up(Side::Metadata, Encoding::Smart);
-    stage.client(1);
+    setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+    setup.client(1);
     // Without data adapter a subscription stands, and is silent.
-    let told = stage.subscribe(1, 1, "");
+    let told = setup.subscribe(1, 1, "");
     assert!(
         told.contains("SUBOK,1,1,2") && !told.contains("EOS"),
         "{told}"
     );
-    stage.server.adapter_up(Side::Data, Encoding::Smart);
-    assert_eq!(stage.told(1), "EOS,1,1\r\n");
-    stage.server.adapter_down(Side::Metadata);
+    setup.server.adapter_up(Side::Data, Encoding::Smart);
+    assert_eq!(setup.told(1), "EOS,1,1\r\n");
+    setup.server.adapter_down(Side::Metadata);
     assert_eq!(
-        stage.frame(1, &message("x", "&LS_msg_prog=1")),
+        setup.frame(1, &message("x", "&LS_msg_prog=1")),
         "REQOK,4\r\nMSGFAIL,*,1,34,The Remote Adapter is not connected\r\n"
     );
     assert!(
-        stage
+        setup
             .subscribe(1, 2, "")
             .starts_with("REQERR,1,66,The Remote Adapter")
     );
@@ -647,88 +647,88 @@ fn without_an_adapter_everything_is_refused_and_nothing_hangs() {
 
 #[test]
 fn an_adapter_that_is_lost_leaves_nobody_waiting() {
-    let mut stage = Stage::new();
-    stage.guest(1);
-    stage.frame(1, &message("x", "&LS_msg_prog=1"));
+    let mut setup = Setup::new();
+    setup.guest(1);
+    setup.frame(1, &message("x", "&LS_msg_prog=1"));
     for n in 1..=3 {
-        stage.frame(1, &message("y", &format!("&LS_msg_prog={n}&LS_sequence=s")));
+        setup.frame(1, &message("y", &format!("&LS_msg_prog={n}&LS_sequence=s")));
     }
-    stage.server.adapter_down(Side::Metadata);
+    setup.server.adapter_down(Side::Metadata);
     let lost = |name, n| format!("MSGFAIL,{name},{n},34,The Remote Adapter is not connected\r\n");
     assert_eq!(
-        stage.told(1),
+        setup.told(1),
         [lost("*", 1), lost("s", 1), lost("s", 2), lost("s", 3)].concat()
     );
-    stage.methods();
-    stage.server.adapter_up(Side::Metadata, Encoding::Smart);
-    stage.frame(1, &message("z", "&LS_msg_prog=4&LS_sequence=s"));
-    assert_eq!(stage.answer("V"), "z");
-    assert_eq!(stage.told(1), "MSGDONE,s,4,\r\n");
+    setup.methods();
+    setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+    setup.frame(1, &message("z", "&LS_msg_prog=4&LS_sequence=s"));
+    assert_eq!(setup.answer("V"), "z");
+    assert_eq!(setup.told(1), "MSGDONE,s,4,\r\n");
 }
 
 #[test]
 fn the_next_adapter_is_told_what_the_last_one_may_have_missed() {
-    let mut stage = Stage::new();
-    stage.guest(1);
-    stage.guest(2);
-    stage.update("before");
-    stage.told(1);
-    let old = stage.last("SUB").0;
-    let session = stage.last("NNS").1.split('|').nth(3).unwrap().to_owned();
-    stage.server.adapter_down(Side::Metadata);
-    stage.server.adapter_down(Side::Data);
-    stage.server.left(2);
-    stage.methods();
-    stage.server.adapter_up(Side::Metadata, Encoding::Smart);
-    stage.server.adapter_up(Side::Data, Encoding::Smart);
-    stage.settle();
-    assert_eq!(stage.last("NSC").1, format!("S|{session}"));
-    let new = stage.last("SUB").0;
+    let mut setup = Setup::new();
+    setup.guest(1);
+    setup.guest(2);
+    setup.update("before");
+    setup.told(1);
+    let old = setup.last("SUB").0;
+    let session = setup.last("NNS").1.split('|').nth(3).unwrap().to_owned();
+    setup.server.adapter_down(Side::Metadata);
+    setup.server.adapter_down(Side::Data);
+    setup.server.left(2);
+    setup.methods();
+    setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+    setup.server.adapter_up(Side::Data, Encoding::Smart);
+    setup.settle();
+    assert_eq!(setup.last("NSC").1, format!("S|{session}"));
+    let new = setup.last("SUB").0;
     assert_ne!(new, old);
-    assert_eq!(stage.methods(), "NSC SUB");
+    assert_eq!(setup.methods(), "NSC SUB");
     // What is known of the past stays; stragglers of the old subscription are not told.
     let straggler = format!("1|UD3|S|chat_room|S|{old}|B|0|S|message|S|straggler");
-    stage.server.adapter_line(Side::Data, &straggler);
-    assert_eq!(stage.told(1), "");
-    stage.server.adapter_line(
+    setup.server.adapter_line(Side::Data, &straggler);
+    assert_eq!(setup.told(1), "");
+    setup.server.adapter_line(
         Side::Data,
         &straggler.replace(&old, &new).replace("straggler", "after"),
     );
-    assert_eq!(stage.told(1), "U,1,1,after|#\r\n");
-    stage.client(3);
+    assert_eq!(setup.told(1), "U,1,1,after|#\r\n");
+    setup.client(3);
     assert!(
-        stage
+        setup
             .subscribe(3, 1, "")
             .contains("U,1,1,before|127.0.0.1\r\nU,1,1,after|#\r\nEOS")
     );
-    // A farewell that was confirmed is not said again.
-    stage.server.adapter_down(Side::Metadata);
-    stage.methods();
-    stage.server.adapter_up(Side::Metadata, Encoding::Smart);
-    assert_eq!(stage.methods(), "");
+    // A close that was confirmed is not said again.
+    setup.server.adapter_down(Side::Metadata);
+    setup.methods();
+    setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+    assert_eq!(setup.methods(), "");
 }
 
 #[test]
 fn a_session_that_was_opening_when_the_adapter_was_lost_is_refused() {
-    let mut stage = Stage::new();
-    stage.join(1);
-    stage.answers = false;
-    stage.frame(1, CREATE);
-    let id = stage.last("NUS").0;
-    stage
+    let mut setup = Setup::new();
+    setup.join(1);
+    setup.answers = false;
+    setup.frame(1, CREATE);
+    let id = setup.last("NUS").0;
+    setup
         .server
         .adapter_line(Side::Metadata, &format!("{id}|NUS|D|0.0|B|0"));
-    assert_eq!(stage.methods(), "NUS NNS");
-    stage.server.adapter_down(Side::Metadata);
-    assert!(stage.told(1).starts_with("CONERR,1,"));
-    stage.server.adapter_up(Side::Metadata, Encoding::Smart);
-    assert_eq!(stage.methods(), "NSC");
+    assert_eq!(setup.methods(), "NUS NNS");
+    setup.server.adapter_down(Side::Metadata);
+    assert!(setup.told(1).starts_with("CONERR,1,"));
+    setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+    assert_eq!(setup.methods(), "NSC");
 }
 
 #[test]
 fn a_long_queue_without_an_adapter_is_no_deep_recursion() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     let mut frame = "msg".to_owned();
     for n in (1..=20_000).rev() {
         let _ = write!(
@@ -736,39 +736,39 @@ fn a_long_queue_without_an_adapter_is_no_deep_recursion() {
             "\r\nLS_message=x&LS_msg_prog={n}&LS_sequence=s&LS_ack=false"
         );
     }
-    assert_eq!(stage.frame(1, &frame), "");
-    stage.server.adapter_down(Side::Metadata);
-    assert_eq!(stage.told(1).lines().count(), 20_000);
+    assert_eq!(setup.frame(1, &frame), "");
+    setup.server.adapter_down(Side::Metadata);
+    assert_eq!(setup.told(1).lines().count(), 20_000);
 }
 
 #[test]
 fn a_session_may_be_destroyed() {
-    let mut stage = Stage::new();
-    stage.guest(1);
-    stage.guest(2);
-    stage.methods();
-    stage.others.clear();
+    let mut setup = Setup::new();
+    setup.guest(1);
+    setup.guest(2);
+    setup.methods();
+    setup.others.clear();
     assert_eq!(
-        stage.frame(1, "control\r\nLS_reqId=2&LS_op=destroy"),
+        setup.frame(1, "control\r\nLS_reqId=2&LS_op=destroy"),
         "REQOK,2\r\nEND,31,destroyed by the client\r\n"
     );
     assert_eq!(
-        stage.frame(2, "control\r\nLS_op=destroy&LS_close_socket=true"),
+        setup.frame(2, "control\r\nLS_op=destroy&LS_close_socket=true"),
         ""
     );
-    assert_eq!(stage.others, [Effect::HangUp(2)]);
-    assert_eq!(stage.methods(), "NSC USB NSC");
+    assert_eq!(setup.others, [Effect::HangUp(2)]);
+    assert_eq!(setup.methods(), "NSC USB NSC");
     // The connection may be used for another.
-    assert!(stage.frame(1, CREATE).starts_with("CONOK"));
-    stage.server.end();
-    assert_eq!(stage.methods(), "NUS NNS NSC");
-    assert!(stage.server.is_idle());
+    assert!(setup.frame(1, CREATE).starts_with("CONOK"));
+    setup.server.end();
+    assert_eq!(setup.methods(), "NUS NNS NSC");
+    assert!(setup.server.is_idle());
 }
 
 #[test]
 fn requests_about_limits_are_answered_though_there_are_none() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     for (frame, told) in [
         (
             "control\r\nLS_reqId=2&LS_op=constrain&LS_requested_max_bandwidth=3",
@@ -783,16 +783,16 @@ fn requests_about_limits_are_answered_though_there_are_none() {
             "REQOK,2\r\nCONF,1,unlimited,filtered\r\n",
         ),
     ] {
-        assert_eq!(stage.frame(1, frame), told);
+        assert_eq!(setup.frame(1, frame), told);
     }
     let unknown = "control\r\nLS_reqId=2&LS_op=reconf&LS_subId=7";
-    assert!(stage.frame(1, unknown).starts_with("REQERR,2,19,"));
+    assert!(setup.frame(1, unknown).starts_with("REQERR,2,19,"));
 }
 
 #[test]
 fn an_adapter_s_nonsense_is_noted_and_survived() {
-    let mut stage = Stage::new();
-    stage.guest(1);
+    let mut setup = Setup::new();
+    setup.guest(1);
     for (side, line) in [
         (Side::Data, "garbage"),
         (Side::Data, "1|UD3|S|chat_room"),
@@ -800,13 +800,13 @@ fn an_adapter_s_nonsense_is_noted_and_survived() {
         (Side::Metadata, "1|EOS|S|chat_room|S|1"),
         (Side::Data, "1|FAL|E|done for"),
     ] {
-        stage.others.clear();
-        stage.server.adapter_line(side, line);
-        stage.settle();
-        assert!(matches!(&stage.others[..], [Effect::Note(_)]), "{line}");
+        setup.others.clear();
+        setup.server.adapter_line(side, line);
+        setup.settle();
+        assert!(matches!(&setup.others[..], [Effect::Note(_)]), "{line}");
     }
-    stage.update("still here");
-    assert_eq!(stage.told(1), "U,1,1,still here|127.0.0.1\r\n");
+    setup.update("still here");
+    assert_eq!(setup.told(1), "U,1,1,still here|127.0.0.1\r\n");
 }
 
 proptest! {
@@ -817,22 +817,22 @@ proptest! {
     fn nothing_brings_the_server_down(
         steps in prop::collection::vec((0_u8..9, 0_u64..3, "[a-zA-Z_=&%|,#$^0-9\r\n]{0,30}"), 1..40)
     ) {
-        let mut stage = Stage::new();
+        let mut setup = Setup::new();
         for (kind, client, noise) in steps {
             match kind {
-                0 => stage.join(client),
-                1 => drop(stage.frame(client, CREATE)),
-                2 => drop(stage.subscribe(client, u64::from(noise.len() < 15), &noise)),
-                3 => drop(stage.frame(client, &message(&noise, "&LS_msg_prog=1&LS_sequence=s"))),
-                4 => drop(stage.frame(client, &noise)),
-                5 => stage.server.left(client),
-                6 => stage.server.adapter_line(Side::Data, &noise),
-                7 => stage.server.adapter_down(if client == 0 { Side::Data } else { Side::Metadata }),
-                _ => stage.server.adapter_up(if client == 0 { Side::Data } else { Side::Metadata }, Encoding::Smart),
+                0 => setup.join(client),
+                1 => drop(setup.frame(client, CREATE)),
+                2 => drop(setup.subscribe(client, u64::from(noise.len() < 15), &noise)),
+                3 => drop(setup.frame(client, &message(&noise, "&LS_msg_prog=1&LS_sequence=s"))),
+                4 => drop(setup.frame(client, &noise)),
+                5 => setup.server.left(client),
+                6 => setup.server.adapter_line(Side::Data, &noise),
+                7 => setup.server.adapter_down(if client == 0 { Side::Data } else { Side::Metadata }),
+                _ => setup.server.adapter_up(if client == 0 { Side::Data } else { Side::Metadata }, Encoding::Smart),
             }
-            stage.settle();
-            if let Some(deadline) = stage.server.deadline() {
-                stage.server.tick(deadline);
+            setup.settle();
+            if let Some(deadline) = setup.server.deadline() {
+                setup.server.tick(deadline);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A conversation as text, one step a line, so that a failure can be read, kept and played again:
+//! An exchange as text, one step a line, so that a failure can be read, kept and played again:
 //!
 //! ```text
 //! O91abc     the metadata connection opens: version 1.9 (8: 1.8.3, 0: 1.8.0), from Proxy instance `1abc`

@@ -104,23 +104,23 @@ impl Ports {
         init: &Init,
     ) -> (Peer, MetadataProxy) {
         let peer = self.metadata.meet(config);
-        let mut link = peer.link("metadata");
-        let Agreement { encoding, .. } = link.handshake(init);
-        (peer, MetadataProxy::new(link, encoding))
+        let mut connection = peer.connection("metadata");
+        let Agreement { encoding, .. } = connection.handshake(init);
+        (peer, MetadataProxy::new(connection, encoding))
     }
 
     /// Takes the adapter in on the data port.
     #[track_caller]
     pub(crate) fn meet_data(&self, config: &Arc<ServerConfig>) -> (Peer, DataProxy) {
         let peer = self.data.meet(config);
-        let mut link = peer.link("data");
-        let Agreement { encoding, .. } = link.handshake(&Init::new(Side::Data));
-        (peer, DataProxy::new(link, encoding))
+        let mut connection = peer.connection("data");
+        let Agreement { encoding, .. } = connection.handshake(&Init::new(Side::Data));
+        (peer, DataProxy::new(connection, encoding))
     }
 }
 
 /// An adapter with both connections open, by TLS.
-pub(crate) struct Stage {
+pub(crate) struct Setup {
     // Dropped in this order: the adapter first, so that it does not complain of the rest.
     pub(crate) adapter: Adapter,
     pub(crate) metadata: MetadataProxy,
@@ -132,7 +132,7 @@ pub(crate) struct Stage {
     _files: Files,
 }
 
-impl Stage {
+impl Setup {
     /// With any version.
     pub(crate) fn new() -> Self {
         Self::with(&[&TLS13, &TLS12], &[])

@@ -1,9 +1,9 @@
-//! A conversation, which must work wherever the program runs: in an empty root, too.
+//! An exchange, which must work wherever the program runs: in an empty root, too.
 
 use crate::command;
 use crate::standin::{Listener, Server, Session};
 
-fn converse(server: &Server, host: &str) {
+fn exchange(server: &Server, host: &str) {
     let mut arguments = server.arguments();
     arguments[1] = host.to_owned();
     let adapter = command().args(arguments).start();
@@ -22,7 +22,7 @@ fn converse(server: &Server, host: &str) {
 
 #[test]
 fn by_address() {
-    converse(&Server::start(), "127.0.0.1");
+    exchange(&Server::start(), "127.0.0.1");
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn by_the_name_localhost() {
         metadata: Listener::bind_localhost("metadata"),
         data: Listener::bind_localhost("data"),
     };
-    converse(&server, "localhost");
+    exchange(&server, "localhost");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whole conversations: every request gets the one answer that is due, every line that comes out is well-formed ARI, and
+//! Whole exchanges: every request gets the one answer that is due, every line that comes out is well-formed ARI, and
 //! each message goes where it must.
 
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! A whole conversation of both sides as a state machine: a script (`twin::script` says how it is written) is played
+//! A whole exchange of both sides as a state machine: a script (`twin::script` says how it is written) is played
 //! to the library and to the twin, and every byte that comes out is compared.
 
 #![no_main]
