@@ -12,6 +12,7 @@ use super::init;
 use super::orderly_close::{self, LINGER};
 use super::outbox::{Item, Outbox};
 use super::reader::Reader;
+use super::resolve::resolve;
 use super::shutdown::Shutdown;
 use super::socket;
 use super::status::{Phase, Status};
@@ -194,7 +195,9 @@ impl ProxyConnection {
 
     /// One connection from its beginning to its end.
     fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
-        let (socket, address) = socket::connect(&self.config.host, self.port, &self.status.reader)?;
+        let (host, heartbeat) = (&self.config.host, &self.status.reader);
+        let addresses = resolve(host, self.port, &self.connection, heartbeat, &self.shutdown)?;
+        let (socket, address) = socket::connect(&addresses, heartbeat)?;
         let transport = self.transport(socket)?;
         let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
             doing: "opening it",

@@ -57,6 +57,12 @@ impl Heartbeat {
         self.due.store(NEVER, Ordering::Relaxed);
     }
 
+    /// When the next beat is due; it grows with each.
+    #[cfg(test)]
+    pub fn due(&self) -> u64 {
+        self.due.load(Ordering::Relaxed)
+    }
+
     /// Whether no beat is overdue.
     pub fn is_on_time(&self) -> bool {
         self.start.elapsed().as_millis() <= u128::from(self.due.load(Ordering::Relaxed))
