@@ -13,6 +13,7 @@ use super::init;
 use super::orderly_close::{self, LINGER};
 use super::outbox::{Item, Outbox};
 use super::reader::Reader;
+use super::resolve::resolve;
 use super::shutdown::Shutdown;
 use super::socket;
 use super::status::{Phase, Status};
@@ -164,9 +165,9 @@ impl ProxyConnection {
 
     /// One connection from its beginning to its end.
     fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
-        let socket = socket::connect(&self.config.host, self.port, &self.status.reader)?;
-        let peer = socket.peer_addr();
-        let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
+        let (host, heartbeat) = (&self.config.host, &self.status.reader);
+        let addresses = resolve(host, self.port, &self.connection, heartbeat, &self.shutdown)?;
+        let (socket, address) = socket::connect(&addresses, heartbeat)?;
         let transport = self.transport(socket)?;
         let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
             doing: "opening it",
@@ -178,7 +179,7 @@ impl ProxyConnection {
             Transport::Tls(session) => format!(", {}", session.negotiated()),
         };
         self.connection
-            .step(format_args!("connected to {peer}{agreed}"));
+            .step(format_args!("connected to {address}{agreed}"));
         self.status.set(Phase::Opening);
         let reason = self.serve(&transport, &waker);
         // Whoever waits for the end waits for the account of losses, too.

@@ -199,6 +199,8 @@ impl Dispatch {
             Line::TooLong(head) => (head, true),
         };
         let connection = &self.context.connection;
+        // A read brings many lines, and each may take its time.
+        self.context.status.reader.beat();
         log::trace!("{} -> {}", connection.name(), EscapedLine(line));
         let head = Head::of(line);
         let method = head.and_then(|head| Method::named(head.method));
@@ -433,4 +435,49 @@ fn peer_speaks_tls() -> Disconnect {
         message: "the peer speaks it, and --tls was not given".into(),
         lasting: true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metadata::MetadataService;
+    use super::*;
+    use crate::provider::{MetadataError, MetadataProvider};
+    use std::sync::Mutex;
+
+    /// Takes some milliseconds for each message, and notes when the next heartbeat is due.
+    struct Slow(Arc<Status>, Arc<Mutex<Vec<u64>>>);
+
+    impl MetadataProvider for Slow {
+        fn notify_session_close(&mut self, _: &str) -> Result<(), MetadataError> {
+            self.1.lock().unwrap().push(self.0.reader.due());
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(2) {}
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_read_is_a_heartbeat() {
+        let status = Arc::new(Status::new(Some(Duration::from_secs(1))));
+        let dues = Arc::<Mutex<Vec<u64>>>::default();
+        let provider = Slow(Arc::clone(&status), Arc::clone(&dues));
+        let context = Context {
+            connection: Connection::new("metadata".into()),
+            status,
+            is_plain: true,
+            keepalive: None,
+        };
+        let mut dispatch = Dispatch::new(Box::new(MetadataService::new(provider)), context);
+        let (outbox, _items) = Outbox::new();
+        dispatch.connected(Arc::new(outbox), None);
+        let mut lines = LineBuffer::new();
+        let read = ["1|MPI\r\n", &"2|NSC|S|S1\r\n".repeat(3)].concat();
+        lines.fill(&mut read.as_bytes()).unwrap();
+        dispatch.serve(&mut lines).unwrap();
+        let dues = dues.lock().unwrap();
+        assert!(
+            dues.len() == 3 && dues.is_sorted_by(|a, b| a < b),
+            "{dues:?}"
+        );
+    }
 }

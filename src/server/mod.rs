@@ -37,6 +37,7 @@ mod metadata;
 mod orderly_close;
 mod outbox;
 mod reader;
+mod resolve;
 mod shutdown;
 mod socket;
 mod stall;

@@ -9,6 +9,7 @@ mod setup;
 #[path = "../standin/mod.rs"]
 mod standin;
 
+mod addresses;
 mod full_log;
 mod leaks;
 mod long_lines;
