@@ -1,11 +1,20 @@
 //! What the program puts together: the chat, and the two connections that serve it.
 
-use crate::chat::{ChatData, ChatMetadata, Room};
+use crate::ari::escape::Escaped;
+use crate::chat::{ChatData, ChatMetadata, Room, SessionStore};
 use crate::credentials::Sources;
 use crate::server::{DataProviderServer, MetadataProviderServer, Servers};
 use crate::start_error::StartError;
+use crate::time_zone;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// So long the end waits for the sessions to be kept, beyond what it waits for anyway.
+const JOURNAL: Duration = Duration::from_secs(1);
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -18,6 +27,9 @@ pub struct Config {
     pub data_port: u16,
     /// Where to find credentials, for Proxies that demand them.
     pub credentials: Sources,
+    /// The file that keeps the sessions while the adapter is away; `None`: `sessions` in the first
+    /// directory of `STATE_DIRECTORY`, if there is one.
+    pub state: Option<PathBuf>,
     /// How much to log; `None`: as the environment says.
     pub log: Option<log::LevelFilter>,
 }
@@ -29,9 +41,44 @@ impl Default for Config {
             metadata_port: 8003,
             data_port: 8001,
             credentials: Sources::default(),
+            state: None,
             log: None,
         }
     }
+}
+
+/// What is run, in one line, without the password.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers = &self.servers;
+        let metadata = servers.address(self.metadata_port);
+        let data = servers.address(self.data_port);
+        let version = env!("CARGO_PKG_VERSION");
+        write!(
+            f,
+            "chat-adapter {version}: metadata {metadata}, data {data}, {servers}"
+        )?;
+        match self.state_file(std::env::var_os("STATE_DIRECTORY")) {
+            Some(path) => write!(f, ", sessions kept in {}", escaped(&path)),
+            None => f.write_str(", sessions not kept"),
+        }
+    }
+}
+
+impl Config {
+    /// Where sessions are kept, if anywhere; systemd may list several directories.
+    fn state_file(&self, directories: Option<OsString>) -> Option<PathBuf> {
+        self.state.clone().or_else(|| {
+            let directories = directories?;
+            let first = directories.as_bytes().split(|&byte| byte == b':').next()?;
+            let first = Path::new(OsStr::from_bytes(first));
+            first.is_absolute().then(|| first.join("sessions"))
+        })
+    }
+}
+
+fn escaped(path: &Path) -> String {
+    Escaped(path.as_os_str().as_bytes()).to_string()
 }
 
 /// A running adapter: two connections and the room between them.
@@ -40,6 +87,7 @@ pub struct Adapter {
     metadata: MetadataProviderServer,
     data: DataProviderServer,
     room: Arc<Room>,
+    store: Arc<SessionStore>,
     sources: Sources,
     /// What was warned of when the sources were last read.
     warned: Mutex<Vec<String>>,
@@ -52,13 +100,20 @@ impl Adapter {
     /// [`StartError`], when credentials or certificates are no good, or when there is no thread
     /// to be had.
     pub fn start(config: Config) -> Result<Adapter, StartError> {
+        let warnings = read_credentials(&config.servers, &config.credentials)?;
+        log::info!("{config}");
+        for warning in &warnings {
+            log::warn!("{warning}");
+        }
+        let store = match config.state_file(std::env::var_os("STATE_DIRECTORY")) {
+            Some(path) => SessionStore::with_journal(&path).map_err(StartError::Other)?,
+            None => Arc::default(),
+        };
         let servers = config.servers;
-        let mut warned = Vec::new();
-        read_credentials(&servers, &config.credentials, &mut warned)?;
         let room = Arc::new(Room::default());
-        let zone = jiff::tz::TimeZone::system();
+        let local = time_zone::local();
         let metadata = servers.metadata(config.metadata_port, || {
-            ChatMetadata::new(Arc::clone(&room), zone.clone())
+            ChatMetadata::new(Arc::clone(&room), local.clone()).with_store(Arc::clone(&store))
         })?;
         let data = servers.data(config.data_port, || ChatData::new(Arc::clone(&room)))?;
         Ok(Adapter {
@@ -66,8 +121,9 @@ impl Adapter {
             metadata,
             data,
             room,
+            store,
             sources: config.credentials,
-            warned: Mutex::new(warned),
+            warned: Mutex::new(warnings),
         })
     }
 
@@ -77,13 +133,25 @@ impl Adapter {
     /// [`StartError`]; what was known before is used on then.
     pub fn reload(&self) -> Result<(), StartError> {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        read_credentials(&self.servers, &self.sources, &mut warned)
+        let warnings = read_credentials(&self.servers, &self.sources)?;
+        for warning in warnings.iter().filter(|w| !warned.contains(w)) {
+            log::warn!("{warning}");
+        }
+        *warned = warnings;
+        Ok(())
     }
 
     /// Requests the end and waits for it: what was answered is written out first. Says whether
     /// that was done within `timeout`.
     pub fn stop(&self, timeout: Duration) -> bool {
-        self.servers.stop(timeout)
+        let deadline = Instant::now() + timeout;
+        let is_written = self.servers.stop(timeout);
+        if !self.store.finish(deadline.max(Instant::now() + JOURNAL)) {
+            log::warn!(
+                "the last sessions that opened or closed were not kept: the disk is too slow"
+            );
+        }
+        is_written
     }
 
     /// Requests the end, and does not wait.
@@ -115,22 +183,38 @@ impl Adapter {
     }
 }
 
-/// Reads the credentials, and warns of what was not warned of before.
-fn read_credentials(
-    servers: &Servers,
-    sources: &Sources,
-    warned: &mut Vec<String>,
-) -> Result<(), StartError> {
+/// Reads the credentials for connections to come; yields what an operator should know of them.
+fn read_credentials(servers: &Servers, sources: &Sources) -> Result<Vec<String>, StartError> {
     let found = sources.find(|name| std::env::var_os(name))?;
     if servers.current_credentials().is_some() && found.credentials.is_none() {
         return Err(StartError::Other(
             "there were credentials, and now there are none".into(),
         ));
     }
-    for warning in found.warnings.iter().filter(|w| !warned.contains(w)) {
-        log::warn!("{warning}");
-    }
-    *warned = found.warnings;
     servers.set_credentials(found.credentials);
-    Ok(())
+    Ok(found.warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_are_kept_where_the_option_says_or_else_in_the_first_directory() {
+        let kept = |state: Option<&str>, directories: Option<&str>| {
+            let config = Config {
+                state: state.map(PathBuf::from),
+                ..Config::default()
+            };
+            let path = config.state_file(directories.map(OsString::from));
+            path.map(|path| path.to_str().map(String::from))
+        };
+        let path = |path: &str| Some(Some(path.to_owned()));
+        assert_eq!(kept(None, None), None);
+        assert_eq!(kept(None, Some("")), None);
+        assert_eq!(kept(None, Some("relative")), None);
+        assert_eq!(kept(None, Some("/a:/b")), path("/a/sessions"));
+        assert_eq!(kept(None, Some("/a b/")), path("/a b/sessions"));
+        assert_eq!(kept(Some("x"), Some("/a")), path("x"));
+    }
 }

@@ -2,6 +2,7 @@
 //! manager's credentials; in this order, each of the two by itself. It does not know what a Proxy
 //! does with them.
 
+use crate::ari::escape::Escaped;
 use crate::server::{Credentials, Secret};
 use crate::start_error::StartError;
 use std::ffi::OsString;
@@ -12,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 /// The most that is read of a file, in bytes.
 const LARGEST: u64 = 1 << 20;
+
+/// What a file of the service manager is called in an error.
+const CREDENTIAL: &str = "the credential";
 
 /// What the command line says of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,7 +63,7 @@ impl Sources {
             Some(user)
         } else {
             let file = service_file("chat-adapter.user");
-            file.map(|file| read(&file)).transpose()?
+            file.map(|file| read(CREDENTIAL, &file)).transpose()?
         };
         let password = if let Some(password) = &self.password {
             warnings.push(
@@ -70,12 +74,12 @@ impl Sources {
             );
             Some(password.clone())
         } else if let Some(file) = &self.password_file {
-            Some(read_password(file, &mut warnings)?)
+            Some(read_password("--password-file", file, &mut warnings)?)
         } else if let Some(password) = variable("CHAT_ADAPTER_PASSWORD")? {
             Some(Secret::new(password))
         } else {
             let file = service_file("chat-adapter.password");
-            let password = file.map(|file| read_password(&file, &mut warnings));
+            let password = file.map(|file| read_password(CREDENTIAL, &file, &mut warnings));
             password.transpose()?
         };
 
@@ -104,10 +108,14 @@ impl Sources {
 }
 
 /// A file's text, with a warning if everybody can read it.
-fn read_password(file: &Path, warnings: &mut Vec<String>) -> Result<Secret, StartError> {
-    let text = read(file)?;
+fn read_password(
+    what: &str,
+    file: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<Secret, StartError> {
+    let text = read(what, file)?;
     if fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
-        let file = file.display();
+        let file = Escaped::of(file);
         warnings.push(format!(
             "{file} holds the password and can be read by everybody; its mode should be 0600 or 0400"
         ));
@@ -115,9 +123,10 @@ fn read_password(file: &Path, warnings: &mut Vec<String>) -> Result<Secret, Star
     Ok(Secret::new(text))
 }
 
-/// A file's text without one line end at its end.
-fn read(file: &Path) -> Result<String, StartError> {
-    let error = |what: &str| StartError::Other(format!("{} {what}", file.display()));
+/// A file's text without one line end at its end. An error begins with `what` the file is.
+fn read(what: &str, file: &Path) -> Result<String, StartError> {
+    let name = Escaped::of(file);
+    let error = |problem: &str| StartError::Other(format!("{what} {name} {problem}"));
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
@@ -222,7 +231,8 @@ mod tests {
             let Err(StartError::Other(text)) = sources.find(|_| None) else {
                 panic!("{}", file.display())
             };
-            assert!(text.starts_with(&*file.to_string_lossy()), "{text}");
+            let named = format!("--password-file {} ", file.display());
+            assert!(text.starts_with(&named), "{text}");
             assert!(text.contains(what), "{text}");
         }
         let sources = Sources {

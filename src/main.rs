@@ -2,12 +2,13 @@
 
 use chat_adapter::cli::{self, Command};
 use chat_adapter::service::ServiceNotifier;
-use chat_adapter::signals::{Action, Signals};
+use chat_adapter::signals::{self, Action, Signals};
 use chat_adapter::{Adapter, Config, StartError, logging, server};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    signals::survive_size_limit();
     let outcome = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Print(text)) => {
             let printed = io::stdout().write_all(text.as_bytes());

@@ -1,6 +1,6 @@
 //! The metadata side: everybody may come in, everything that is said goes into the room.
 
-use super::clock::Clock;
+use super::clock::{Clock, LocalTime};
 use super::room::{ITEM, Room};
 use super::store::SessionStore;
 use crate::provider::{
@@ -31,12 +31,12 @@ pub struct ChatMetadata {
 }
 
 impl ChatMetadata {
-    /// No sessions yet. Messages carry the local time of `zone`.
-    pub fn new(room: Arc<Room>, zone: jiff::tz::TimeZone) -> ChatMetadata {
+    /// No sessions yet. Messages carry the local time.
+    pub fn new(room: Arc<Room>, local: impl Into<LocalTime>) -> ChatMetadata {
         ChatMetadata {
             room,
             store: Arc::default(),
-            clock: Clock::new(zone),
+            clock: Clock::new(local.into()),
             now: system_time,
             relayed: 0,
             refused: 0,

@@ -8,11 +8,13 @@
 mod clock;
 mod data;
 mod journal;
+mod label;
 mod metadata;
 mod room;
 mod sessions;
 mod store;
 
+pub use clock::LocalTime;
 pub use data::ChatData;
 pub use metadata::ChatMetadata;
 pub use room::{ITEM, Room};

@@ -4,6 +4,7 @@
 //! counts if the Proxy that comes is the same.
 
 use super::journal::{self, End, Place, Queue, Source, Unusable, Writer};
+use super::label::label;
 use super::sessions::Sessions;
 use crate::ari::escape::Escaped;
 use crate::ari::request::Request;
@@ -139,6 +140,8 @@ impl SessionStore {
         ip: Option<&str>,
         agent: Option<&str>,
     ) -> usize {
+        let cut = [user, ip, agent].map(|text| text.map(label));
+        let [user, ip, agent] = cut.each_ref().map(Option::as_deref);
         let mut kept = self.lock();
         kept.open(user, id, ip, agent);
         self.journal(kept, || {

@@ -29,6 +29,7 @@ mod data;
 mod diagnosis;
 mod disconnect;
 mod dispatch;
+mod failures;
 mod heartbeat;
 mod init;
 pub mod local;
@@ -36,6 +37,7 @@ mod metadata;
 mod orderly_close;
 mod outbox;
 mod reader;
+mod resolve;
 mod shutdown;
 mod socket;
 mod stall;
@@ -52,6 +54,7 @@ pub use outbox::{REPLY_LIMIT, UPDATE_LIMIT};
 pub use status::Phase;
 
 use crate::ari::Side;
+use crate::ari::escape::Escaped;
 use crate::provider::{DataProvider, MetadataProvider, system_time};
 use abort::AbortOnPanic;
 use connection::{Config, ProxyConnection};
@@ -78,6 +81,29 @@ pub struct Servers {
     config: Config,
     heartbeat: Option<Duration>,
     shutdown: Arc<Shutdown>,
+}
+
+/// How it connects, in one line, such as `without TLS, user "user1", keepalive after 10000 ms, no
+/// watchdog`; what is switched off is named, too.
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.config.tls {
+            Some(settings) => write!(f, "{settings}, ")?,
+            None => f.write_str("without TLS, ")?,
+        }
+        match self.current_credentials() {
+            Some(Credentials { user, .. }) => write!(f, "user \"{}\", ", Escaped::of(&user))?,
+            None => f.write_str("no credentials, ")?,
+        }
+        match init::keepalive_before_init(self.config.keepalive).as_millis() {
+            0 => f.write_str("no keepalive of its own, ")?,
+            millis => write!(f, "keepalive after {millis} ms, ")?,
+        }
+        f.write_str(match self.heartbeat {
+            Some(_) => "watchdog",
+            None => "no watchdog",
+        })
+    }
 }
 
 /// Why a provider cannot be started.

@@ -94,6 +94,28 @@ fn unknown_options_are_refused() {
 }
 
 #[test]
+fn an_option_that_is_nearly_one_is_told_which() {
+    refused(&["--hots", "a"], &["--hots", "did you mean --host?"]);
+    refused(&["--keep_alive=5"], &["did you mean --keepalive?"]);
+    for option in ["--data_notifport", "--data-notifport"] {
+        refused(
+            &[option, "8002"],
+            &[option, "no longer needed", "--data_rrport"],
+        );
+    }
+}
+
+#[test]
+fn a_port_behind_the_host_is_told_where_it_belongs() {
+    for host in ["push:8003", "10.0.0.1:8003", "[::1]:8003"] {
+        refused(
+            &["--host", host],
+            &[host, "--metadata_rrport", "--data_rrport"],
+        );
+    }
+}
+
+#[test]
 fn stray_arguments_are_refused() {
     refused(&["example.com"], &["example.com"]);
     refused(&["--host", "a", "b"], &["b"]);
