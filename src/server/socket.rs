@@ -49,7 +49,7 @@ pub fn connect(host: &str, port: u16, heartbeat: &Heartbeat) -> Result<TcpStream
 
 /// The addresses of a host. `localhost` has some even where there is no resolver to ask, as in
 /// an empty root directory.
-fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     match (host, port).to_socket_addrs() {
         Ok(addresses) => Ok(addresses.collect()),
         Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(vec![
