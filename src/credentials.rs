@@ -33,6 +33,8 @@ pub struct Sources {
 pub struct Lookup {
     /// Both of them, or neither.
     pub credentials: Option<Credentials>,
+    /// Where each of them comes from.
+    pub origin: String,
     /// What an operator should know about the way they were given, each in one line.
     pub warnings: Vec<String>,
 }
@@ -58,9 +60,9 @@ impl Sources {
         };
 
         let user = if let Some(user) = &self.user {
-            Some(user.clone())
+            Some((user.clone(), "--user".to_owned()))
         } else if let Some(user) = variable("CHAT_ADAPTER_USER")? {
-            Some(user)
+            Some((user, "CHAT_ADAPTER_USER".into()))
         } else {
             let file = service_file("chat-adapter.user");
             file.map(|file| read(CREDENTIAL, &file)).transpose()?
@@ -72,11 +74,11 @@ impl Sources {
                  systemd, the credential chat-adapter.password"
                     .into(),
             );
-            Some(password.clone())
+            Some((password.clone(), "--password".to_owned()))
         } else if let Some(file) = &self.password_file {
             Some(read_password("--password-file", file, &mut warnings)?)
         } else if let Some(password) = variable("CHAT_ADAPTER_PASSWORD")? {
-            Some(Secret::new(password))
+            Some((Secret::new(password), "CHAT_ADAPTER_PASSWORD".into()))
         } else {
             let file = service_file("chat-adapter.password");
             let password = file.map(|file| read_password(CREDENTIAL, &file, &mut warnings));
@@ -84,9 +86,12 @@ impl Sources {
         };
 
         let usage = |what: &str| Err(StartError::Usage(what.into()));
-        let credentials = match (user, password) {
-            (Some(user), Some(password)) => Some(Credentials { user, password }),
-            (None, None) => None,
+        let (credentials, origin) = match (user, password) {
+            (Some((user, user_origin)), Some((password, origin))) => (
+                Some(Credentials { user, password }),
+                format!("user of {user_origin}, password of {origin}"),
+            ),
+            (None, None) => (None, "none".into()),
             (Some(_), None) => {
                 return usage(
                     "there is a user but no password: give --password-file or --password, \
@@ -102,31 +107,32 @@ impl Sources {
         };
         Ok(Lookup {
             credentials,
+            origin,
             warnings,
         })
     }
 }
 
-/// A file's text, with a warning if everybody can read it.
+/// A file's text and where that is, with a warning if everybody can read it.
 fn read_password(
     what: &str,
     file: &Path,
     warnings: &mut Vec<String>,
-) -> Result<Secret, StartError> {
-    let text = read(what, file)?;
+) -> Result<(Secret, String), StartError> {
+    let (text, origin) = read(what, file)?;
     if fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
         let file = Escaped::of(file);
         warnings.push(format!(
             "{file} holds the password and can be read by everybody; its mode should be 0600 or 0400"
         ));
     }
-    Ok(Secret::new(text))
+    Ok((Secret::new(text), origin))
 }
 
-/// A file's text without one line end at its end. An error begins with `what` the file is.
-fn read(what: &str, file: &Path) -> Result<String, StartError> {
-    let name = Escaped::of(file);
-    let error = |problem: &str| StartError::Other(format!("{what} {name} {problem}"));
+/// A file's text without one line end at its end; and `what` it is with its name, as an error has it.
+fn read(what: &str, file: &Path) -> Result<(String, String), StartError> {
+    let name = format!("{what} {}", Escaped::of(file));
+    let error = |problem: &str| StartError::Other(format!("{name} {problem}"));
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
@@ -139,7 +145,7 @@ fn read(what: &str, file: &Path) -> Result<String, StartError> {
     let line = line.unwrap_or(&text);
     match line.is_empty() {
         true => Err(error("is empty")),
-        false => Ok(line.to_owned()),
+        false => Ok((line.to_owned(), name)),
     }
 }
 
