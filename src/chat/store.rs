@@ -10,7 +10,7 @@ use crate::ari::escape::Escaped;
 use crate::ari::request::Request;
 use crate::ari::text::Encoding;
 use crate::provider::Fields;
-use crossbeam_channel::{RecvTimeoutError, bounded};
+use crossbeam_channel::bounded;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -37,7 +37,7 @@ pub(super) struct Kept {
     instance: Option<String>,
     /// How often that has changed.
     generation: u64,
-    /// It is too late for a journal to be read.
+    /// These are the sessions to start with: it is too late for others.
     is_started: bool,
 }
 
@@ -48,53 +48,51 @@ impl SessionStore {
     /// # Errors
     /// What is wrong with the file, beginning with its name. It is as it was then.
     pub fn with_journal(path: &Path) -> Result<Arc<SessionStore>, String> {
+        let name = Escaped(path.as_os_str().as_encoded_bytes()).to_string();
+        let path = path.to_owned();
+        SessionStore::start(&name, LOAD, move || load(&path))
+    }
+
+    fn start(
+        name: &str,
+        limit: Duration,
+        load: impl FnOnce() -> Result<(Place, Kept), String> + Send + 'static,
+    ) -> Result<Arc<SessionStore>, String> {
         let (queue, events) = journal::queue();
         let store = Arc::new(SessionStore {
             kept: Mutex::default(),
             journal: Some(queue),
         });
         let (ready, loaded) = bounded(1);
-        let (path, owned) = (path.to_owned(), Arc::clone(&store));
-        let name = Escaped(path.as_os_str().as_encoded_bytes()).to_string();
+        let owned = Arc::clone(&store);
         let run = move || {
-            let found = owned.load(&path);
-            let place = found.map(|(place, kept)| owned.install(kept).then_some(place));
-            let (place, told) = match place {
-                Ok(place) => (place, Ok(())),
+            let (place, told) = match load() {
+                Ok((place, kept)) => (owned.install(kept).then_some(place), Ok(())),
                 Err(why) => (None, Err(why)),
             };
-            let _ = ready.send(told); // nobody waits any more
+            let _ = ready.send(told); // nobody may wait any more
             if let Some(place) = place {
                 Writer::new(place, owned, events).run();
             }
         };
         let thread = thread::Builder::new().name("journal".into()).spawn(run);
         thread.map_err(|error| format!("no thread can be started: {error}"))?;
-        match loaded.recv_timeout(LOAD) {
+        match loaded.recv_timeout(limit) {
             Ok(told) => told.map(|()| store),
-            Err(RecvTimeoutError::Timeout) if !store.start() => Ok(store),
-            Err(_) => {
+            Err(_) if store.install(Kept::default()) => {
                 log::warn!(
                     "{name} could not be read within {} s: it is left alone, and sessions are \
                      lost with the next end of the adapter",
-                    LOAD.as_secs()
+                    limit.as_secs()
                 );
                 Ok(Arc::default())
             }
+            // It was read at the last moment.
+            Err(_) => Ok(store),
         }
     }
 
-    /// Reads the journal.
-    fn load(&self, path: &Path) -> Result<(Place, Kept), String> {
-        let place = Place::lock(path)?;
-        let mut kept = Kept::default();
-        if let Some(mut file) = place.open()? {
-            kept.load(&mut file, &place)?;
-        }
-        Ok((place, kept))
-    }
-
-    /// The sessions that were read are these, unless it is too late; says whether it is not.
+    /// The sessions to start with are these, unless it is too late; says whether it is not.
     fn install(&self, read: Kept) -> bool {
         let mut kept = self.lock();
         let is_in_time = !kept.is_started;
@@ -103,11 +101,6 @@ impl SessionStore {
         }
         kept.is_started = true;
         is_in_time
-    }
-
-    /// No journal is waited for any longer; says whether none was read.
-    fn start(&self) -> bool {
-        !std::mem::replace(&mut self.lock().is_started, true)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -182,6 +175,16 @@ impl SessionStore {
         let journal = self.journal.as_ref();
         journal.is_none_or(|journal| journal.finish(deadline))
     }
+}
+
+/// Reads a journal, and keeps its place.
+fn load(path: &Path) -> Result<(Place, Kept), String> {
+    let place = Place::lock(path)?;
+    let mut kept = Kept::default();
+    if let Some(mut file) = place.open()? {
+        kept.load(&mut file, &place)?;
+    }
+    Ok((place, kept))
 }
 
 impl Kept {
@@ -266,5 +269,156 @@ impl Source for SessionStore {
             }
         }
         Some(from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+    /// A directory of its own, gone when the test is.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new() -> Directory {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("chat-adapter-{}-{count}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).unwrap();
+            Directory(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    fn labels(store: &SessionStore, id: &str) -> Option<(String, Fields)> {
+        let kept = store.lock();
+        let found = kept.get(id);
+        found.map(|(ip, nick)| (ip.to_owned(), nick.clone()))
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Open(u16, u8),
+        Close(u16),
+        Restart,
+        Init(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            30 => (0..400u16, any::<u8>()).prop_map(|(id, ip)| Step::Open(id, ip)),
+            25 => (0..400u16).prop_map(Step::Close),
+            1 => Just(Step::Restart),
+            1 => (0..2u8).prop_map(Step::Init),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn a_restart_forgets_nothing_and_adds_nothing(
+            steps in proptest::collection::vec(step(), 0..6000),
+        ) {
+            let directory = Directory::new();
+            let path = directory.0.join("sessions");
+            let mut store = SessionStore::with_journal(&path).unwrap();
+            let (mut instance, mut twin) = (None, HashMap::new());
+            for step in steps.into_iter().chain([Step::Restart]) {
+                match step {
+                    Step::Open(id, ip) => {
+                        let (id, ip) = (format!("S{id}"), format!("192.0.2.{ip}"));
+                        store.open(Some("anna"), &id, Some(&ip), (id.len() > 2).then_some("agent"));
+                        twin.insert(id, ip);
+                    }
+                    Step::Close(id) => {
+                        let id = format!("S{id}");
+                        store.close(&id);
+                        twin.remove(&id);
+                    }
+                    Step::Restart => {
+                        prop_assert!(store.finish(soon()));
+                        store = SessionStore::with_journal(&path).unwrap();
+                        if instance.is_none() {
+                            twin.clear();
+                        }
+                    }
+                    Step::Init(name) => {
+                        let name = Some(format!("instance {name}"));
+                        let is_same = instance == name;
+                        prop_assert_eq!(store.begin(name.clone()).0, is_same);
+                        if !is_same {
+                            twin.clear();
+                        }
+                        instance = name;
+                    }
+                }
+                prop_assert_eq!(store.count(), twin.len());
+            }
+            for (id, ip) in &twin {
+                let nick = if id.len() > 2 { "agent" } else { "anna" };
+                let nick = Fields::new().field("nick", nick);
+                prop_assert_eq!(labels(&store, id), Some((ip.clone(), nick)));
+            }
+            prop_assert!(store.finish(soon()));
+        }
+    }
+
+    #[test]
+    fn a_journal_that_is_not_read_in_time_is_left_alone() {
+        let directory = Directory::new();
+        let path = directory.0.join("sessions");
+        let store = SessionStore::with_journal(&path).unwrap();
+        store.begin(Some("one".into()));
+        store.open(None, "S1", None, None);
+        assert!(store.finish(soon()));
+        let before = fs::read(&path).unwrap();
+        let (go, told) = bounded::<()>(0);
+        let (ended, end) = bounded::<()>(0);
+        let slow = path.clone();
+        let store = SessionStore::start("sessions", Duration::ZERO, move || {
+            let _ended = ended;
+            told.recv().unwrap();
+            load(&slow)
+        });
+        let store = store.unwrap();
+        assert_eq!(store.begin(Some("one".into())), (false, 0));
+        go.send(()).unwrap();
+        assert!(end.recv().is_err());
+        store.open(None, "S2", None, None);
+        assert_eq!(store.count(), 1);
+        assert!(store.finish(soon()), "there is nothing to write");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_disk_that_hangs_keeps_nobody_waiting() {
+        let (queue, _events) = journal::queue();
+        let store = SessionStore {
+            kept: Mutex::default(),
+            journal: Some(queue),
+        };
+        store.begin(Some("one".into()));
+        let agent = "x".repeat(900);
+        for n in 0..20_000 {
+            store.open(None, &n.to_string(), None, Some(&agent));
+        }
+        assert_eq!(store.count(), 20_000);
+        assert!(!store.finish(Instant::now()));
     }
 }

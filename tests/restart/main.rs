@@ -8,7 +8,6 @@ mod files;
 #[allow(dead_code, reason = "the helpers are those of another test binary")]
 mod setup;
 #[path = "../standin/mod.rs"]
-#[allow(dead_code, reason = "the stand-in serves other test binaries, too")]
 mod standin;
 
 mod damaged;

@@ -63,6 +63,7 @@ impl Writer {
         self.rewrite();
         loop {
             if let Some(done) = self.ending.take() {
+                drop(self); // and with it the lock
                 let _ = done.send(()); // who waited may have gone
                 return;
             }
@@ -198,6 +199,10 @@ impl Writer {
             }
             if self.events.has_overflowed() {
                 return Err(too_slow());
+            }
+            // That it has changed meanwhile may have been said, and passed over, above.
+            if self.source.instance().0 != generation {
+                continue;
             }
             self.place.replace(&file)?;
             return Ok(file);
