@@ -102,6 +102,11 @@ fn what_the_proxies_do_while_the_adapter_is_away_is_set_where_the_default_would_
             "force_retry",
         ),
         ("metadata_provider", "clear_on_new_remote", "true"),
+        (
+            "metadata_provider",
+            "close_notifications_recovery",
+            "pessimistic",
+        ),
         ("data_provider", "events_recovery", "leave_hole"),
     ] {
         let set = parameter(child(root, provider), name);
