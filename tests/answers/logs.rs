@@ -64,7 +64,7 @@ fn the_first_line_tells_how_it_is_run_and_never_the_password() {
     assert_eq!(
         first(&["--host", "127.0.0.1"], &[]),
         "127.0.0.1:1, data 127.0.0.1:2, without TLS, no credentials, keepalive after 10000 ms, no \
-         watchdog"
+         watchdog, sessions not kept"
     );
     let arguments = [
         "--host=::1",
@@ -76,7 +76,8 @@ fn the_first_line_tells_how_it_is_run_and_never_the_password() {
     ];
     assert_eq!(
         first(&arguments, &[]),
-        "[::1]:1, data [::1]:2, without TLS, user \"a\\nb\", no keepalive of its own, no watchdog"
+        "[::1]:1, data [::1]:2, without TLS, user \"a\\nb\", no keepalive of its own, no watchdog, \
+         sessions not kept"
     );
     let environment = [
         ("CHAT_ADAPTER_USER", "user1"),
@@ -90,7 +91,8 @@ fn the_first_line_tells_how_it_is_run_and_never_the_password() {
             &environment
         ),
         "127.0.0.1:1, data 127.0.0.1:2, TLS (trusting the platform's store, no client \
-         certificate), user \"user1\", keepalive after 500 ms, watchdog"
+         certificate), user \"user1\", keepalive after 500 ms, watchdog, \
+         sessions not kept"
     );
 }
 

@@ -100,6 +100,7 @@ fn run(options: &Options) -> io::Result<()> {
     }
     if options.wants("sessions") {
         sessions::run(options, &adapter, &relay, &mut goals)?;
+        sessions::run_kept(options, &adapter)?;
     }
     if options.wants("start") {
         footprint::run(options, &adapter, &relay, &build, &mut goals)?;

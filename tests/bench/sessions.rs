@@ -1,7 +1,9 @@
 //! Sessions: how fast they open and what they cost to keep. Each has an address of its own; user
 //! agents are few, or one for each session.
 
+use std::fs;
 use std::io;
+use std::process;
 use std::time::{Duration, Instant};
 
 use crate::clients::Client;
@@ -90,6 +92,63 @@ pub(crate) fn run(
         }
     }
     println!("### Sessions\n\n{table}");
+    Ok(())
+}
+
+/// What it costs to keep them in a file, and to read them back: beside the adapter with a file runs the
+/// one without.
+pub(crate) fn run_kept(options: &Options, adapter: &Program) -> io::Result<()> {
+    let count = if options.quick { 100_000 } else { 1_000_000 };
+    let directory = std::env::temp_dir().join(format!("chat-adapter-bench-{}", process::id()));
+    fs::create_dir_all(&directory)?;
+    let file = directory.join("sessions");
+    let keeping = adapter.clone().keeping(&file);
+    let mut rounds = Vec::new();
+    let (mut read, mut size, mut resident) = (f64::INFINITY, 0.0, 0.0);
+    for _ in 0..options.rounds.min(3) {
+        rounds.push([
+            open(&keeping, 200, &[count])?,
+            open(adapter, 200, &[count])?,
+        ]);
+        // The last lines of one that was killed may be missing.
+        size = fs::metadata(&file)?.len() as f64;
+        let (with, without) = (Subject::start(&keeping)?, Subject::start(adapter)?);
+        read = read.min((with.ready.as_secs_f64() - without.ready.as_secs_f64()) * 1e3);
+        resident = procfs::resident(with.pid()?)?.1 - procfs::resident(without.pid()?)?.1;
+        drop((with, without));
+        fs::remove_file(&file)?;
+    }
+    fs::remove_dir_all(&directory)?;
+    let figure = |of: fn(&Crowd) -> f64| Pairs::of(&rounds, |crowds: &Vec<Crowd>| of(&crowds[0]));
+    let heads = [
+        "sessions",
+        "opens/s",
+        "without a file",
+        "ratio",
+        "CPU µs/open",
+        "without a file",
+        "ratio",
+        "file, MB",
+        "read back, ms",
+        "resident then, MB",
+    ];
+    let mut table = Table::new(&heads);
+    let cells = [
+        vec![whole(f64::from(count))],
+        compared(
+            &figure(|crowd| f64::from(crowd.sessions) / crowd.seconds),
+            whole,
+        )
+        .to_vec(),
+        compared(
+            &figure(|crowd| crowd.cpu * 1e6 / f64::from(crowd.sessions)),
+            short,
+        )
+        .to_vec(),
+        vec![short(size / 1e6), short(read), short(resident / 1e6)],
+    ];
+    table.row(cells.concat());
+    println!("### Sessions that are kept in a file\n\n{table}");
     Ok(())
 }
 

@@ -74,6 +74,12 @@ impl Program {
         self
     }
 
+    /// The same program, which keeps its sessions in that file.
+    pub(crate) fn keeping(mut self, file: &Path) -> Self {
+        self.arguments.extend(["--state".into(), file.into()]);
+        self
+    }
+
     /// The same program, started by another that watches it and writes a report when it has ended.
     pub(crate) fn under(mut self, tracer: &[&str], report: &Path) -> Self {
         self.tracer = tracer.iter().map(OsString::from).collect();
