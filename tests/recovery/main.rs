@@ -16,5 +16,6 @@ mod loops;
 mod signals;
 
 mod slow_reader;
+mod undiagnosed;
 mod unread_log;
 mod vanished;
