@@ -4,6 +4,8 @@ use crate::chat::{ChatData, ChatMetadata, Room};
 use crate::credentials::Sources;
 use crate::server::{DataProviderServer, MetadataProviderServer, Servers};
 use crate::start_error::StartError;
+use crate::time_zone;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +36,20 @@ impl Default for Config {
     }
 }
 
+/// What is run, in one line, without the password.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers = &self.servers;
+        let metadata = servers.address(self.metadata_port);
+        let data = servers.address(self.data_port);
+        let version = env!("CARGO_PKG_VERSION");
+        write!(
+            f,
+            "chat-adapter {version}: metadata {metadata}, data {data}, {servers}"
+        )
+    }
+}
+
 /// A running adapter: two connections and the room between them.
 pub struct Adapter {
     servers: Servers,
@@ -52,13 +68,16 @@ impl Adapter {
     /// [`StartError`], when credentials or certificates are no good, or when there is no thread
     /// to be had.
     pub fn start(config: Config) -> Result<Adapter, StartError> {
+        let warnings = read_credentials(&config.servers, &config.credentials)?;
+        log::info!("{config}");
+        for warning in &warnings {
+            log::warn!("{warning}");
+        }
         let servers = config.servers;
-        let mut warned = Vec::new();
-        read_credentials(&servers, &config.credentials, &mut warned)?;
         let room = Arc::new(Room::default());
-        let zone = jiff::tz::TimeZone::system();
+        let local = time_zone::local();
         let metadata = servers.metadata(config.metadata_port, || {
-            ChatMetadata::new(Arc::clone(&room), zone.clone())
+            ChatMetadata::new(Arc::clone(&room), local.clone())
         })?;
         let data = servers.data(config.data_port, || ChatData::new(Arc::clone(&room)))?;
         Ok(Adapter {
@@ -67,7 +86,7 @@ impl Adapter {
             data,
             room,
             sources: config.credentials,
-            warned: Mutex::new(warned),
+            warned: Mutex::new(warnings),
         })
     }
 
@@ -77,7 +96,12 @@ impl Adapter {
     /// [`StartError`]; what was known before is used on then.
     pub fn reload(&self) -> Result<(), StartError> {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        read_credentials(&self.servers, &self.sources, &mut warned)
+        let warnings = read_credentials(&self.servers, &self.sources)?;
+        for warning in warnings.iter().filter(|w| !warned.contains(w)) {
+            log::warn!("{warning}");
+        }
+        *warned = warnings;
+        Ok(())
     }
 
     /// Requests the end and waits for it: what was answered is written out first. Says whether
@@ -115,22 +139,14 @@ impl Adapter {
     }
 }
 
-/// Reads the credentials, and warns of what was not warned of before.
-fn read_credentials(
-    servers: &Servers,
-    sources: &Sources,
-    warned: &mut Vec<String>,
-) -> Result<(), StartError> {
+/// Reads the credentials for connections to come; yields what an operator should know of them.
+fn read_credentials(servers: &Servers, sources: &Sources) -> Result<Vec<String>, StartError> {
     let found = sources.find(|name| std::env::var_os(name))?;
     if servers.current_credentials().is_some() && found.credentials.is_none() {
         return Err(StartError::Other(
             "there were credentials, and now there are none".into(),
         ));
     }
-    for warning in found.warnings.iter().filter(|w| !warned.contains(w)) {
-        log::warn!("{warning}");
-    }
-    *warned = found.warnings;
     servers.set_credentials(found.credentials);
-    Ok(())
+    Ok(found.warnings)
 }

@@ -116,9 +116,15 @@ pub const OPTIONS: &[Opt] = &[
     opt(
         "log",
         "LEVEL",
-        "error, warn, info, debug or trace; without it the\n\
-         variable RUST_LOG counts [default: info]",
+        "off, error, warn, info, debug or trace; without it\n\
+         the variable RUST_LOG counts [default: info]",
         |to, value| set(&mut to.config.log, value.level()),
+    ),
+    opt(
+        "check",
+        "",
+        "say what a start would make of all this and what\nthe server must have, connect to nobody, and exit",
+        |to, _| set(&mut to.is_check, Ok(true)),
     ),
     Opt {
         short: Some('h'),
@@ -176,12 +182,10 @@ impl Opt {
 pub enum Command {
     /// Run the adapter.
     Run(Box<Config>),
+    /// Only say what a start would make of it.
+    Check(Box<Config>),
     /// Print this text.
     Print(String),
-}
-
-fn usage(error: lexopt::Error) -> StartError {
-    StartError::Usage(Escaped(error.to_string().as_bytes()).to_string())
 }
 
 /// The text of `--help`.
@@ -216,7 +220,7 @@ pub fn help() -> String {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, StartError> {
     let mut parser = Parser::from_args(args);
     let mut draft = Draft::default();
-    while let Some(arg) = parser.next().map_err(usage)? {
+    while let Some(arg) = parser.next().map_err(|error| usage(error, ""))? {
         let Some(option) = OPTIONS.iter().find(|option| option.is_called(&arg)) else {
             // It may be the rest of a password with a space in it.
             if matches!(arg, Arg::Value(_)) && draft.config.credentials.password.is_some() {
@@ -224,7 +228,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, StartE
                             spaces in it needs quotes";
                 return Err(StartError::Usage(what.into()));
             }
-            return Err(usage(arg.unexpected()));
+            let hint = match &arg {
+                Arg::Long(long) => hint(long),
+                _ => String::new(),
+            };
+            return Err(usage(arg.unexpected(), &hint));
         };
         let short = match arg {
             Arg::Short(short) => Some(short),
@@ -244,7 +252,50 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, StartE
             return Ok(Command::Print(text));
         }
     }
-    Ok(Command::Run(Box::new(draft.config()?)))
+    let command = match draft.is_check {
+        true => Command::Check,
+        false => Command::Run,
+    };
+    Ok(command(Box::new(draft.config()?)))
+}
+
+fn usage(error: lexopt::Error, hint: &str) -> StartError {
+    let what = error.to_string();
+    StartError::Usage(format!("{}{hint}", Escaped(what.as_bytes())))
+}
+
+/// What may have been meant by a long name that is none.
+fn hint(typed: &str) -> String {
+    let typed = typed.replace('_', "-");
+    if typed == "data-notifport" {
+        return ": it is no longer needed, since --data_rrport serves for both; leave it out"
+            .into();
+    }
+    let is_near = |option: &&Opt, edits| {
+        let name = option.long.replace('_', "-");
+        edits <= name.len() / 3 && is_near(typed.as_bytes(), name.as_bytes(), edits)
+    };
+    let nearest = (1..=4).find_map(|edits| OPTIONS.iter().find(|option| is_near(option, edits)));
+    nearest.map_or(String::new(), |option| {
+        format!("; did you mean --{}?", option.long)
+    })
+}
+
+/// Whether it takes so many edits at the most to make one of the other: a letter more, one less,
+/// another one, or two exchanged.
+fn is_near(typed: &[u8], name: &[u8], edits: usize) -> bool {
+    let ([a, typed_rest @ ..], [b, name_rest @ ..]) = (typed, name) else {
+        return typed.len().max(name.len()) <= edits;
+    };
+    if a == b {
+        return is_near(typed_rest, name_rest, edits);
+    }
+    let are_exchanged = typed_rest.first() == Some(b) && name_rest.first() == Some(a);
+    edits > 0
+        && (is_near(typed_rest, name, edits - 1)
+            || is_near(typed, name_rest, edits - 1)
+            || is_near(typed_rest, name_rest, edits - 1)
+            || are_exchanged && is_near(&typed_rest[1..], &name_rest[1..], edits - 1))
 }
 
 /// Makes sure that nothing is attached to an option that takes nothing.
@@ -272,6 +323,7 @@ struct Draft {
     config: Config,
     tls: tls::Settings,
     is_tls: bool,
+    is_check: bool,
     /// The first option that needs `--tls`.
     tls_option: Option<&'static Opt>,
     cert: Option<PathBuf>,
@@ -358,10 +410,8 @@ impl Value {
     }
 
     fn level(self) -> Result<LevelFilter, StartError> {
-        self.read(|text| match text.parse() {
-            Ok(level) if level != LevelFilter::Off => Ok(level),
-            _ => Err("one of error, warn, info, debug, trace"),
-        })
+        let want = "one of off, error, warn, info, debug, trace";
+        self.read(|text| text.parse().map_err(|_| want))
     }
 
     /// A host, whose address may stand in brackets as it does in a URL.
@@ -374,10 +424,17 @@ impl Value {
                 Some(bare) if bare.parse::<Ipv6Addr>().is_ok() => Ok(bare.to_owned()),
                 Some(_) => Err("an IPv6 address in brackets"),
                 None if is_name(text) || is_ipv6(text) => Ok(text.to_owned()),
+                None if is_with_port(text) => Err("a host's name or address alone; the ports are \
+                     those of --metadata_rrport and --data_rrport"),
                 None => Err("a host's name or address alone"),
             }
         })
     }
+}
+
+fn is_with_port(text: &str) -> bool {
+    let port = text.trim_end_matches('/').rsplit_once(':');
+    port.is_some_and(|(_, port)| port.parse::<u16>().is_ok())
 }
 
 fn is_name(text: &str) -> bool {
@@ -399,7 +456,7 @@ mod tests {
     fn run(args: &[&str]) -> Result<Config, String> {
         match parse(args.iter().map(OsString::from)) {
             Ok(Command::Run(config)) => Ok(*config),
-            Ok(Command::Print(text)) => panic!("{text}"),
+            Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -437,6 +494,37 @@ mod tests {
         }
         let config = run(&["--host", "[::1]"]).unwrap();
         assert_eq!(config.servers.address(1), "[::1]:1");
+        let config = run(&["--host", "fe80::1%\u{202e}"]).unwrap();
+        assert_eq!(config.servers.address(1), "[fe80::1%\\u{202e}]:1");
+    }
+
+    #[test]
+    fn a_mistyped_option_suggests_the_nearest() {
+        for (typed, meant) in [
+            ("hsot", "host"),
+            ("hosts", "host"),
+            ("Host", "host"),
+            ("usr", "user"),
+            ("tsl", "tls"),
+            ("passwd", "password"),
+            ("pasword_file", "password-file"),
+            ("metadata_port", "metadata_rrport"),
+            ("metadata-rport", "metadata_rrport"),
+            ("datarrport", "data_rrport"),
+            ("keep-alive", "keepalive"),
+            ("tls-cacert", "tls-cert"),
+            ("tls-kye", "tls-key"),
+        ] {
+            let error = run(&[&format!("--{typed}=secret")]).unwrap_err();
+            let expected = format!("invalid option '--{typed}'; did you mean --{meant}?");
+            assert_eq!(error, expected);
+        }
+        for option in OPTIONS {
+            assert_eq!(
+                hint(&format!("{}{}", option.long, "x".repeat(option.long.len()))),
+                ""
+            );
+        }
     }
 
     #[test]
@@ -449,7 +537,16 @@ mod tests {
     #[test]
     fn each_mistake_is_named() {
         let cases: &[(&[&str], &str)] = &[
-            (&["--hots", "x"], "invalid option '--hots'"),
+            (
+                &["--hots", "x"],
+                "invalid option '--hots'; did you mean --host?",
+            ),
+            (&["--bogus", "x"], "invalid option '--bogus'"),
+            (&["--port", "x"], "invalid option '--port'"),
+            (
+                &["--data-notifport", "8002"],
+                "invalid option '--data-notifport': it is no longer needed, since --data_rrport serves for both; leave it out",
+            ),
             (&["-x"], "invalid option '-x'"),
             (&["stray"], "unexpected argument \"stray\""),
             (
@@ -471,7 +568,18 @@ mod tests {
             ),
             (
                 &["--host", "push:8003"],
-                "--host push:8003: not a host's name or address alone",
+                "--host push:8003: not a host's name or address alone; the ports are those of \
+                 --metadata_rrport and --data_rrport",
+            ),
+            (
+                &["--host", "[::1]:8003"],
+                "--host [::1]:8003: not a host's name or address alone; the ports are those of \
+                 --metadata_rrport and --data_rrport",
+            ),
+            (
+                &["--host", "https://push:8003/"],
+                "--host https://push:8003/: not a host's name or address alone; the ports are \
+                 those of --metadata_rrport and --data_rrport",
             ),
             (
                 &["--host", "push\n"],
@@ -511,11 +619,11 @@ mod tests {
             ),
             (
                 &["--log", "loud"],
-                "--log loud: not one of error, warn, info, debug, trace",
+                "--log loud: not one of off, error, warn, info, debug, trace",
             ),
             (
                 &["--log", "\u{1b}"],
-                "--log \\u{1b}: not one of error, warn, info, debug, trace",
+                "--log \\u{1b}: not one of off, error, warn, info, debug, trace",
             ),
             (&["--tls-name", "x"], "--tls-name needs --tls"),
             (&["--tls", "--tls-key", "x"], "--tls-key needs a --tls-cert"),

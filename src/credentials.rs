@@ -2,6 +2,7 @@
 //! manager's credentials; in this order, each of the two by itself. It does not know what a Proxy
 //! does with them.
 
+use crate::ari::escape::Escaped;
 use crate::server::{Credentials, Secret};
 use crate::start_error::StartError;
 use std::ffi::OsString;
@@ -12,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 /// The most that is read of a file, in bytes.
 const LARGEST: u64 = 1 << 20;
+
+/// What a file of the service manager is called in an error.
+const CREDENTIAL: &str = "the credential";
 
 /// What the command line says of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub struct Sources {
 pub struct Lookup {
     /// Both of them, or neither.
     pub credentials: Option<Credentials>,
+    /// Where each of them comes from.
+    pub origin: String,
     /// What an operator should know about the way they were given, each in one line.
     pub warnings: Vec<String>,
 }
@@ -54,12 +60,12 @@ impl Sources {
         };
 
         let user = if let Some(user) = &self.user {
-            Some(user.clone())
+            Some((user.clone(), "--user".to_owned()))
         } else if let Some(user) = variable("CHAT_ADAPTER_USER")? {
-            Some(user)
+            Some((user, "CHAT_ADAPTER_USER".into()))
         } else {
             let file = service_file("chat-adapter.user");
-            file.map(|file| read(&file)).transpose()?
+            file.map(|file| read(CREDENTIAL, &file)).transpose()?
         };
         let password = if let Some(password) = &self.password {
             warnings.push(
@@ -68,21 +74,24 @@ impl Sources {
                  systemd, the credential chat-adapter.password"
                     .into(),
             );
-            Some(password.clone())
+            Some((password.clone(), "--password".to_owned()))
         } else if let Some(file) = &self.password_file {
-            Some(read_password(file, &mut warnings)?)
+            Some(read_password("--password-file", file, &mut warnings)?)
         } else if let Some(password) = variable("CHAT_ADAPTER_PASSWORD")? {
-            Some(Secret::new(password))
+            Some((Secret::new(password), "CHAT_ADAPTER_PASSWORD".into()))
         } else {
             let file = service_file("chat-adapter.password");
-            let password = file.map(|file| read_password(&file, &mut warnings));
+            let password = file.map(|file| read_password(CREDENTIAL, &file, &mut warnings));
             password.transpose()?
         };
 
         let usage = |what: &str| Err(StartError::Usage(what.into()));
-        let credentials = match (user, password) {
-            (Some(user), Some(password)) => Some(Credentials { user, password }),
-            (None, None) => None,
+        let (credentials, origin) = match (user, password) {
+            (Some((user, user_origin)), Some((password, origin))) => (
+                Some(Credentials { user, password }),
+                format!("user of {user_origin}, password of {origin}"),
+            ),
+            (None, None) => (None, "none".into()),
             (Some(_), None) => {
                 return usage(
                     "there is a user but no password: give --password-file or --password, \
@@ -98,26 +107,32 @@ impl Sources {
         };
         Ok(Lookup {
             credentials,
+            origin,
             warnings,
         })
     }
 }
 
-/// A file's text, with a warning if everybody can read it.
-fn read_password(file: &Path, warnings: &mut Vec<String>) -> Result<Secret, StartError> {
-    let text = read(file)?;
+/// A file's text and where that is, with a warning if everybody can read it.
+fn read_password(
+    what: &str,
+    file: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<(Secret, String), StartError> {
+    let (text, origin) = read(what, file)?;
     if fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
-        let file = file.display();
+        let file = Escaped::of(file);
         warnings.push(format!(
             "{file} holds the password and can be read by everybody; its mode should be 0600 or 0400"
         ));
     }
-    Ok(Secret::new(text))
+    Ok((Secret::new(text), origin))
 }
 
-/// A file's text without one line end at its end.
-fn read(file: &Path) -> Result<String, StartError> {
-    let error = |what: &str| StartError::Other(format!("{} {what}", file.display()));
+/// A file's text without one line end at its end; and `what` it is with its name, as an error has it.
+fn read(what: &str, file: &Path) -> Result<(String, String), StartError> {
+    let name = format!("{what} {}", Escaped::of(file));
+    let error = |problem: &str| StartError::Other(format!("{name} {problem}"));
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
@@ -130,7 +145,7 @@ fn read(file: &Path) -> Result<String, StartError> {
     let line = line.unwrap_or(&text);
     match line.is_empty() {
         true => Err(error("is empty")),
-        false => Ok(line.to_owned()),
+        false => Ok((line.to_owned(), name)),
     }
 }
 
@@ -222,7 +237,8 @@ mod tests {
             let Err(StartError::Other(text)) = sources.find(|_| None) else {
                 panic!("{}", file.display())
             };
-            assert!(text.starts_with(&*file.to_string_lossy()), "{text}");
+            let named = format!("--password-file {} ", file.display());
+            assert!(text.starts_with(&named), "{text}");
             assert!(text.contains(what), "{text}");
         }
         let sources = Sources {

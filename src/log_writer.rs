@@ -1,8 +1,8 @@
 //! The log's bounded queue, and the thread that writes it out.
 //!
 //! A write to a pipe that is not read blocks. Only the thread named `log` writes, so only it can be
-//! blocked; what does not fit into the queue is dropped and counted. This file knows whole lines,
-//! not what is in them.
+//! blocked; what does not fit into the queue is dropped and counted, and so is what cannot be
+//! written. This file knows whole lines, not what is in them.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io::{self, ErrorKind, Write};
@@ -23,7 +23,11 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// What the queue carries.
 enum Entry {
-    Line(Vec<u8>),
+    Line {
+        text: Vec<u8>,
+        /// Lines dropped before this one.
+        missing: u64,
+    },
     /// Everything before this has been written when the sender is dropped.
     Marker(Sender<()>),
 }
@@ -31,8 +35,6 @@ enum Entry {
 /// Takes lines for the log. Each `write` must be one whole line.
 pub struct LogWriter {
     queue: Sender<Entry>,
-    /// What stands before the line about missing lines.
-    prefix: &'static str,
     /// Lines dropped since the last one that was queued.
     missing: u64,
 }
@@ -42,20 +44,24 @@ pub struct LogWriter {
 pub struct LogFlush(Sender<Entry>);
 
 impl LogWriter {
-    /// Starts the thread that writes to `out`. It ends with the last sender.
+    /// Starts the thread that writes to `out`. It ends with the last sender. `prefix` stands before
+    /// a line about missing lines.
     ///
     /// # Errors
     /// The system's, when there is no thread to be had.
     pub fn start(out: impl Write + Send + 'static, prefix: &'static str) -> io::Result<LogWriter> {
         let (queue, entries) = bounded(QUEUED);
-        thread::Builder::new()
-            .name("log".into())
-            .spawn(move || write_entries(&entries, out))?;
-        Ok(LogWriter {
-            queue,
+        let output = Output {
+            out,
             prefix,
             missing: 0,
-        })
+            error: None,
+            is_torn: false,
+        };
+        thread::Builder::new()
+            .name("log".into())
+            .spawn(move || output.run(&entries))?;
+        Ok(LogWriter { queue, missing: 0 })
     }
 
     /// What waits for the lines of this writer.
@@ -63,24 +69,18 @@ impl LogWriter {
         LogFlush(self.queue.clone())
     }
 
-    fn entry(&self, line: &[u8]) -> io::Result<Entry> {
-        let (prefix, missing) = (self.prefix, self.missing);
-        let mut text = Vec::new();
-        if missing > 0 {
-            let what = "lines are missing here: the log was not read";
-            writeln!(text, "{prefix}{missing} {what}")?;
-        }
-        if line.len() <= LONGEST {
-            text.extend_from_slice(line);
-        } else {
+    fn entry(&self, line: &[u8]) -> Entry {
+        let missing = self.missing;
+        let mut text = line.to_vec();
+        if line.len() > LONGEST {
             let mut end = LONGEST - 4;
             while end > 0 && line[end] & 0xc0 == 0x80 {
                 end -= 1; // not half a character
             }
-            text.extend_from_slice(&line[..end]);
+            text.truncate(end);
             text.extend_from_slice(b"...\n");
         }
-        Ok(Entry::Line(text))
+        Entry::Line { text, missing }
     }
 }
 
@@ -89,7 +89,7 @@ impl Write for LogWriter {
         // Once a wait was in vain, nobody waits again before there is room.
         let is_unread = self.missing > 0 && self.queue.is_full();
         let is_queued = !is_unread && {
-            let entry = self.entry(line)?;
+            let entry = self.entry(line);
             self.queue.send_timeout(entry, SLOW_READER).is_ok()
         };
         self.missing = if is_queued { 0 } else { self.missing + 1 };
@@ -118,29 +118,70 @@ impl LogFlush {
     }
 }
 
-fn write_entries(entries: &Receiver<Entry>, mut out: impl Write) {
-    for entry in entries {
-        match entry {
-            // Nobody is left to be told of an error; the next line may succeed.
-            Entry::Line(line) => drop(write_line(&mut out, &line)),
-            Entry::Marker(marker) => drop(marker),
-        }
-    }
+/// What the thread writes to.
+struct Output<W> {
+    out: W,
+    prefix: &'static str,
+    /// Lines that were lost since the last one that was written.
+    missing: u64,
+    /// Why the last of them could not be written; `None`: they were dropped from the queue.
+    error: Option<io::Error>,
+    /// Whether only the beginning of a line was written.
+    is_torn: bool,
 }
 
-/// Like `write_all`, but it knows how much was written when stderr is in non-blocking mode, which
-/// any other process that shares it can choose.
-fn write_line(out: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
-    while !line.is_empty() {
-        match out.write(line) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => line = &line[count..],
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
-            Err(error) => return Err(error),
+impl<W: Write> Output<W> {
+    fn run(mut self, entries: &Receiver<Entry>) {
+        for entry in entries {
+            match entry {
+                Entry::Line { text, missing } => {
+                    self.missing += missing;
+                    // Nobody is left to be told of an error; the next line may succeed.
+                    if let Err(error) = self.write_line(&text) {
+                        self.missing += 1;
+                        self.error = Some(error);
+                    }
+                }
+                Entry::Marker(marker) => drop(marker),
+            }
         }
     }
-    Ok(())
+
+    /// Writes a line, on a line of its own and after the number of those that are missing.
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.write_all(b"\n")?;
+        }
+        let (prefix, missing) = (self.prefix, self.missing);
+        if missing > 0 {
+            let why = match &self.error {
+                Some(error) => format!("the log could not be written: {error}"),
+                None => "the log was not read".into(),
+            };
+            let text = format!("{prefix}{missing} lines are missing here: {why}\n");
+            self.write_all(text.as_bytes())?;
+            (self.missing, self.error) = (0, None);
+        }
+        self.write_all(line)
+    }
+
+    /// Like that of `Write`, but it knows how much was written when stderr is in non-blocking mode,
+    /// which any other process that shares it can choose, and whether that was a whole line.
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.out.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    self.is_torn = !bytes.is_empty();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +294,69 @@ mod tests {
         out.write_all(b"two\n").unwrap();
         out.flusher().wait(DEADLINE);
         assert_eq!(*taken.lock().unwrap(), b"one\ntwo\n");
+    }
+
+    /// A device of which others take away the room, and give some back, in turn.
+    struct Device {
+        taken: Arc<Mutex<Vec<u8>>>,
+        /// Bytes that it takes before it is full, each once.
+        rooms: Vec<usize>,
+    }
+
+    impl Write for Device {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let Some(room) = self.rooms.first_mut().filter(|room| **room > 0) else {
+                self.rooms.remove(0);
+                return Err(ErrorKind::StorageFull.into());
+            };
+            let count = bytes.len().min(*room);
+            *room -= count;
+            self.taken
+                .lock()
+                .unwrap()
+                .extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_counted_on_a_line_of_its_own() {
+        let note = |count| {
+            let error = io::Error::from(ErrorKind::StorageFull);
+            format!("<4>{count} lines are missing here: the log could not be written: {error}\n")
+        };
+        let end = "three\nfour\nfive\n";
+        let note_and_t = note(1).len() + 2;
+        for (rooms, expected) in [
+            // Nothing of the second line, a part of it, all but its end.
+            (vec![4], format!("one\n{}{end}", note(1))),
+            (vec![6], format!("one\ntw\n{}{end}", note(1))),
+            (vec![7], format!("one\ntwo\n{}{end}", note(1))),
+            // The line about it is torn in its turn; then there is no room at all.
+            (vec![6, 4, 0], format!("one\ntw\n<4>\n{}five\n", note(3))),
+            // It is written, and the line behind it is not.
+            (
+                vec![6, note_and_t],
+                format!("one\ntw\n{}t\n{}four\nfive\n", note(1), note(1)),
+            ),
+        ] {
+            let taken = Arc::default();
+            let device = Device {
+                taken: Arc::clone(&taken),
+                rooms: [rooms.clone(), vec![usize::MAX]].concat(),
+            };
+            let mut out = LogWriter::start(device, "<4>").unwrap();
+            for line in ["one\n", "two\n", "three\n", "four\n", "five\n"] {
+                out.write_all(line.as_bytes()).unwrap();
+            }
+            out.flusher().wait(DEADLINE);
+            let taken = taken.lock().unwrap();
+            assert_eq!(String::from_utf8_lossy(&taken), expected, "{rooms:?}");
+        }
     }
 
     #[test]

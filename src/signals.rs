@@ -1,7 +1,7 @@
 //! Signals, as something the main thread can wait for. It says what a signal asks for, and does not
 //! know how that is done.
 
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::UnixStream;
@@ -26,6 +26,13 @@ const ACTIONS: [(i32, Action); 4] = [
     (SIGUSR1, Action::LogState),
     (SIGHUP, Action::Reload),
 ];
+
+/// Lets a write fail where a file has reached its size limit, instead of ending the process.
+pub fn survive_size_limit() {
+    // Nobody reads the flag: what counts is that the default action is gone. If it cannot be
+    // replaced, only such a file is the worse for it.
+    let _ = flag::register(SIGXFSZ, Arc::default());
+}
 
 /// The signals that came and were not yet handled.
 #[derive(Debug)]

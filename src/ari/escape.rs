@@ -2,6 +2,7 @@
 //! and without secrets.
 
 use super::request::{Head, Method};
+use std::ffi::OsStr;
 use std::fmt::{self, Write};
 
 /// The most of a text that is shown, in bytes.
@@ -11,6 +12,13 @@ const MOST: usize = 2048;
 /// UTF-8 are escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a [u8]);
+
+impl Escaped<'_> {
+    /// The name of a file, or another text of the system.
+    pub fn of<T: AsRef<OsStr> + ?Sized>(text: &T) -> Escaped<'_> {
+        Escaped(text.as_ref().as_encoded_bytes())
+    }
+}
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -29,6 +29,7 @@ mod data;
 mod diagnosis;
 mod disconnect;
 mod dispatch;
+mod failures;
 mod heartbeat;
 mod init;
 pub mod local;
@@ -53,6 +54,7 @@ pub use outbox::{REPLY_LIMIT, UPDATE_LIMIT};
 pub use status::Phase;
 
 use crate::ari::Side;
+use crate::ari::escape::Escaped;
 use crate::provider::{DataProvider, MetadataProvider, system_time};
 use abort::AbortOnPanic;
 use connection::{Config, ProxyConnection};
@@ -79,6 +81,29 @@ pub struct Servers {
     config: Config,
     heartbeat: Option<Duration>,
     shutdown: Arc<Shutdown>,
+}
+
+/// How it connects, in one line, such as `without TLS, user "user1", keepalive after 10000 ms, no
+/// watchdog`; what is switched off is named, too.
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.config.tls {
+            Some(settings) => write!(f, "{settings}, ")?,
+            None => f.write_str("without TLS, ")?,
+        }
+        match self.current_credentials() {
+            Some(Credentials { user, .. }) => write!(f, "user \"{}\", ", Escaped::of(&user))?,
+            None => f.write_str("no credentials, ")?,
+        }
+        match init::keepalive_before_init(self.config.keepalive).as_millis() {
+            0 => f.write_str("no keepalive of its own, ")?,
+            millis => write!(f, "keepalive after {millis} ms, ")?,
+        }
+        f.write_str(match self.heartbeat {
+            Some(_) => "watchdog",
+            None => "no watchdog",
+        })
+    }
 }
 
 /// Why a provider cannot be started.
@@ -182,6 +207,44 @@ impl Servers {
     #[must_use]
     pub fn current_credentials(&self) -> Option<Credentials> {
         self.config.credentials.get()
+    }
+
+    /// Finds out what can be known without connecting: the host's addresses, what the files for TLS
+    /// hold, and what the Proxies on these ports need in `adapters.xml`. Adds a line for each thing.
+    ///
+    /// # Errors
+    /// [`StartError`], as a start would give it.
+    pub fn check(&self, ports: &[(Side, u16)], found: &mut Vec<String>) -> Result<(), StartError> {
+        let host = &self.config.host;
+        found.push(match resolve::addresses(host, 0) {
+            Ok(addresses) => {
+                let addresses = addresses.iter().map(|address| address.ip().to_string());
+                let addresses: Vec<_> = addresses.collect();
+                format!("addresses of the host: {}", addresses.join(", "))
+            }
+            Err(error) => format!("{}; a start waits for it", Disconnect::Resolve(error)),
+        });
+        if let Some(settings) = self.config.tls.clone() {
+            let tls = tls::Tls::new(settings, host).map_err(StartError::Tls)?;
+            found.extend(tls.describe());
+        }
+        let parameter = |name, value: &str| format!("<param name=\"{name}\">{value}</param>");
+        for (side, port) in ports {
+            let port = parameter("request_reply_port", &port.to_string());
+            found.push(format!("adapters.xml, {side}_provider: {port}"));
+        }
+        let has_credentials = self.current_credentials().is_some();
+        for (name, is_on, rest) in [
+            ("tls", self.config.tls.is_some(), "with a keystore"),
+            ("auth", has_credentials, "with this user and password"),
+        ] {
+            let parameter = parameter(name, "Y");
+            found.push(match is_on {
+                true => format!("adapters.xml, both: {parameter}, {rest}"),
+                false => format!("adapters.xml, both: no {parameter}"),
+            });
+        }
+        Ok(())
     }
 
     /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port, its

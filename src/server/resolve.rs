@@ -39,8 +39,11 @@ pub fn resolve(
 }
 
 /// The addresses of a host. `localhost` has some even where there is no resolver to ask, as in
-/// an empty root directory.
-fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+/// an empty root directory. Waits for the resolver.
+///
+/// # Errors
+/// Those of the resolver.
+pub fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     match (host, port).to_socket_addrs() {
         Ok(addresses) => Ok(addresses.collect()),
         Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(vec![

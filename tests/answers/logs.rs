@@ -37,6 +37,63 @@ fn at_info_each_connection_tells_its_story() {
     setup.adapter.wait_for_log(&[" data ", &data, "lost"]);
 }
 
+/// The first line of the log of an adapter with these arguments and this environment.
+fn first_line(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut adapter = command().args(arguments);
+    for (name, value) in environment {
+        adapter = adapter.env(name, value);
+    }
+    let adapter = adapter.start();
+    adapter.wait_for_log(&["connecting"]);
+    let log = stop(adapter);
+    let first = log.lines().next().expect("a first line");
+    let (_, event) = first.split_once("INFO  ").expect("a level");
+    event.to_owned()
+}
+
+#[test]
+fn the_first_line_tells_how_it_is_run_and_never_the_password() {
+    // Nobody listens on port 1 and 2, and a name that is no host's is not found.
+    let start = concat!("chat-adapter ", env!("CARGO_PKG_VERSION"), ": metadata ");
+    let ports = ["--metadata_rrport", "1", "--data_rrport", "2"];
+    let first = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let line = first_line(&[&ports, arguments].concat(), environment);
+        let rest = line.strip_prefix(start).expect(&line);
+        rest.to_owned()
+    };
+    assert_eq!(
+        first(&["--host", "127.0.0.1"], &[]),
+        "127.0.0.1:1, data 127.0.0.1:2, without TLS, no credentials, keepalive after 10000 ms, no \
+         watchdog"
+    );
+    let arguments = [
+        "--host=::1",
+        "--user",
+        "a\nb",
+        "--password",
+        "sesame",
+        "--keepalive=0",
+    ];
+    assert_eq!(
+        first(&arguments, &[]),
+        "[::1]:1, data [::1]:2, without TLS, user \"a\\nb\", no keepalive of its own, no watchdog"
+    );
+    let environment = [
+        ("CHAT_ADAPTER_USER", "user1"),
+        ("CHAT_ADAPTER_PASSWORD", "sesame"),
+        ("NOTIFY_SOCKET", "@nobody"),
+        ("WATCHDOG_USEC", "10000000"),
+    ];
+    assert_eq!(
+        first(
+            &["--host=127.0.0.1", "--tls", "--keepalive=500"],
+            &environment
+        ),
+        "127.0.0.1:1, data 127.0.0.1:2, TLS (trusting the platform's store, no client \
+         certificate), user \"user1\", keepalive after 500 ms, watchdog"
+    );
+}
+
 #[test]
 fn a_refused_connection_is_told() {
     let server = Server {
@@ -54,9 +111,9 @@ fn the_keepalive_in_force_is_told() {
     let metadata = Init::new(Side::Metadata).with_hint(7777);
     let data = Init::new(Side::Data).without_hint();
     let _connections = (server.meet_metadata(&metadata), server.meet_data(&data));
-    let line = adapter.wait_for_log(&["metadata 127.0.0.1", "keepalive"]);
+    let line = adapter.wait_for_log(&["metadata 127.0.0.1", "serving", "keepalive"]);
     assert!(line.contains("7777") || line.contains("7.777"), "{line}");
-    let line = adapter.wait_for_log(&[" data 127.0.0.1", "keepalive"]);
+    let line = adapter.wait_for_log(&[" data 127.0.0.1", "serving", "keepalive"]);
     assert!(line.contains("10000") || line.contains("10 s"), "{line}");
 }
 
@@ -189,7 +246,11 @@ fn log_of_secrets(level: &str) -> String {
 fn no_credentials_and_no_client_passwords_at_any_level() {
     for level in ["error", "warn", "info", "debug", "trace"] {
         let log = log_of_secrets(level);
-        assert!(!log.contains("secret"), "{log}");
+        // The first line names the user, and is one at info.
+        let user = "user \"secret-rac-user\"";
+        let named = usize::from(level != "error" && level != "warn");
+        assert_eq!(log.matches(user).count(), named, "{log}");
+        assert!(!log.replacen(user, "", 1).contains("secret"), "{log}");
         assert_eq!(log.contains("NUS"), level != "error", "{log}");
     }
 }
@@ -278,7 +339,7 @@ fn the_version_of_a_refused_init_is_escaped() {
     // is clean.
     connection.send_line("1c|DPI|S|ARI.version|S|1.8.3%1B%5B31m%0AINJECTED");
     connection.expect_line();
-    adapter.wait_for_log(&[" data "]);
+    adapter.wait_for_log(&[" data ", "injected"]);
     let log = stop(adapter);
     assert!(!log.contains('\u{1b}'), "{log:?}");
     assert!(
@@ -312,6 +373,7 @@ fn the_level_is_info_by_default() {
 fn the_level_is_set_by_the_flag() {
     let log = log_with(&["--log", "error"], None);
     assert!(!log.contains("info"), "{log}");
+    assert_eq!(log_with(&["--log", "off"], None), "");
     let log = log_with(&["--log=trace"], None);
     assert!(log.contains("trace") && log.contains("debug"), "{log}");
 }
@@ -323,6 +385,16 @@ fn rust_log_works_where_the_flag_is_absent() {
     assert!(!log.contains("trace"), "{log}");
     let log = log_with(&[], Some(("RUST_LOG", "error")));
     assert!(!log.contains("info"), "{log}");
+    assert_eq!(log_with(&[], Some(("RUST_LOG", "off"))), "");
+}
+
+#[test]
+fn rust_log_takes_the_levels_of_modules() {
+    for modules in ["chat_adapter=debug", "warn,chat_adapter::server=debug"] {
+        let log = log_with(&[], Some(("RUST_LOG", modules)));
+        assert!(log.contains("debug"), "{log}");
+        assert!(!log.contains("trace") && !log.contains("rust_log"), "{log}");
+    }
 }
 
 #[test]
@@ -337,6 +409,16 @@ fn a_rust_log_that_is_no_level_is_named_and_passed_over() {
     assert!(log.contains("connecting"), "{log}");
     let log = log_with(&[], Some(("RUST_LOG", "error,chat_adapter=debug")));
     assert!(log.contains("connecting"), "{log}");
+}
+
+#[test]
+fn a_time_zone_that_is_none_is_named_and_passed_over() {
+    let log = log_with(&[], Some(("TZ", "Nowhere/Land\nforged")));
+    let line = "warn  tz is nowhere/land\\nforged, which is no time zone: messages carry utc";
+    assert!(log.contains(line), "{log}");
+    assert!(log.contains("connecting"), "{log}");
+    let log = log_with(&[], Some(("TZ", "CET-1CEST")));
+    assert!(!log.contains("time zone"), "{log}");
 }
 
 #[test]

@@ -10,9 +10,11 @@ mod setup;
 mod standin;
 
 mod addresses;
+mod full_log;
 mod leaks;
 mod long_lines;
 mod loops;
+mod other_services;
 mod signals;
 
 mod slow_reader;

@@ -44,8 +44,10 @@ fn logged(arguments: &[&str], mut reader: PipeReader, writer: PipeWriter, name: 
 fn the_journal_gets_levels_and_no_time() {
     let (reader, writer, name) = stream();
     let text = logged(&FAILING, reader, writer, &name);
-    assert!(text.starts_with("<3>cannot start: TLS: "), "{text}");
-    assert_eq!(text.lines().count(), 1, "{text}");
+    let (first, last) = text.split_once('\n').expect("two lines");
+    assert!(first.starts_with("<6>chat-adapter "), "{text}");
+    assert!(last.starts_with("<3>cannot start: TLS: "), "{text}");
+    assert_eq!(last.lines().count(), 1, "{text}");
 }
 
 #[test]
@@ -54,9 +56,12 @@ fn another_stream_gets_time_and_no_colour() {
     for name in [other.as_str(), "", "0:0", "nonsense"] {
         let (reader, writer, _) = stream();
         let text = logged(&FAILING, reader, writer, name);
-        let (time, rest) = text.split_once(' ').expect("words");
-        assert!(time.len() == 24 && time.ends_with('Z'), "{text}");
-        assert!(rest.starts_with("ERROR cannot start: TLS: "), "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+        for (line, start) in text.lines().zip(["INFO  ", "ERROR cannot start: TLS: "]) {
+            let (time, rest) = line.split_once(' ').expect("words");
+            assert!(time.len() == 24 && time.ends_with('Z'), "{text}");
+            assert!(rest.starts_with(start), "{text}");
+        }
         assert!(!text.contains(['<', '\u{1b}']), "{text}");
     }
 }

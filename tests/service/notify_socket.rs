@@ -1,33 +1,55 @@
 //! The socket on which systemd is told how a service is. It knows the form of notifications and not their meaning.
 
 use crate::standin::DEADLINE;
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// A socket that receives notifications, in a directory of its own that goes with it.
+/// A socket that receives notifications.
 pub(crate) struct NotifySocket {
     socket: UnixDatagram,
-    directory: PathBuf,
+    /// The value of `NOTIFY_SOCKET`.
+    pub(crate) address: OsString,
+    /// What goes with it.
+    directory: Option<PathBuf>,
 }
 
 impl NotifySocket {
+    /// In a directory of its own.
     pub(crate) fn new() -> NotifySocket {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("chat-adapter-service-{}-{count}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
+        let directory = std::env::temp_dir().join(unique_name());
         fs::create_dir(&directory).expect("a directory of its own");
-        let socket = UnixDatagram::bind(directory.join("notify")).expect("a socket");
-        NotifySocket { socket, directory }
+        let path = directory.join("notify");
+        NotifySocket {
+            socket: UnixDatagram::bind(&path).expect("a socket"),
+            address: path.into(),
+            directory: Some(directory),
+        }
     }
 
-    /// The value of `NOTIFY_SOCKET`.
-    pub(crate) fn address(&self) -> PathBuf {
-        self.directory.join("notify")
+    /// Without a file, as systemd has it in some containers.
+    pub(crate) fn new_abstract() -> NotifySocket {
+        let name = unique_name();
+        let address = SocketAddr::from_abstract_name(&name).expect("a short name");
+        NotifySocket {
+            socket: UnixDatagram::bind_addr(&address).expect("a socket"),
+            address: format!("@{name}").into(),
+            directory: None,
+        }
+    }
+
+    /// Sends to itself until there is room for nothing more.
+    pub(crate) fn fill(&self) {
+        let sender = UnixDatagram::unbound().expect("a socket");
+        let path = self.directory.as_ref().expect("a path").join("notify");
+        sender.connect(path).expect("a way to it");
+        sender.set_nonblocking(true).expect("a mode");
+        while sender.send(b"FILLING=1\n").is_ok() {}
     }
 
     /// The next notification, if one comes in time.
@@ -71,7 +93,15 @@ impl NotifySocket {
 
 impl Drop for NotifySocket {
     fn drop(&mut self) {
-        // There would be nothing to do about a directory that does not go.
-        let _ = fs::remove_dir_all(&self.directory);
+        if let Some(directory) = &self.directory {
+            // There would be nothing to do about a directory that does not go.
+            let _ = fs::remove_dir_all(directory);
+        }
     }
+}
+
+fn unique_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("chat-adapter-service-{}-{count}", std::process::id())
 }

@@ -53,7 +53,7 @@ fn a_stuck_thread_stops_the_pings() {
         .args(["--host", "127.0.0.1", "--tls", "--tls-ca"])
         .arg(&file)
         .args(["--metadata_rrport", &ports[0], "--data_rrport", &ports[1]])
-        .env("NOTIFY_SOCKET", systemd.address())
+        .env("NOTIFY_SOCKET", &systemd.address)
         .env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string())
         .start();
     let met = listeners

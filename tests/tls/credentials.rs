@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::files::Files;
 use crate::setup::command;
-use crate::standin::{Adapter, Command, Exit, Init, Server, Side};
+use crate::standin::{Adapter, Command, Exit, Init, Server, Side, announced_wait};
 
 const PASSWORD: &str = "sésame +%|\" ouvre-toi";
 
@@ -98,15 +98,13 @@ fn one_line_end_of_a_file_is_dropped_and_nothing_else() {
     }
 }
 
-/// Starting must fail with 1 and one line that names the file.
+/// Starting must fail with 1 and one line that names the file and what gives it.
 #[track_caller]
-fn refused(exit: &Exit, file: &str, words: &str) {
+fn refused(exit: &Exit, source: &str, file: &str, words: &str) {
     assert_eq!(exit.code(), 1, "{exit}");
     assert_eq!(exit.stderr.lines().count(), 1, "{exit}");
-    assert!(
-        exit.stderr.contains(file) && exit.stderr.contains(words),
-        "{exit}"
-    );
+    let line = format!("cannot start: {source} {file} {words}");
+    assert!(exit.stderr.contains(&line), "{exit}");
 }
 
 #[test]
@@ -122,7 +120,7 @@ fn files_that_are_no_good_are_named_at_start() {
         let exit = command()
             .args(["--user", "user1", "--password-file", &file])
             .run();
-        refused(&exit, &file, words);
+        refused(&exit, "--password-file", &file, words);
     }
 }
 
@@ -131,10 +129,14 @@ fn so_are_those_of_the_service_manager() {
     for bad in ["chat-adapter.user", "chat-adapter.password"] {
         let sources = Sources::new();
         let file = sources.files.write(bad, "");
-        refused(&sources.service(command()).run(), &file, "is empty");
+        let refused = |words| {
+            let exit = sources.service(command()).run();
+            refused(&exit, "the credential", &file, words);
+        };
+        refused("is empty");
         fs::remove_file(&file).expect("to remove it");
         fs::create_dir(&file).expect("a directory");
-        refused(&sources.service(command()).run(), &file, "cannot be read");
+        refused("cannot be read");
     }
 }
 
@@ -228,9 +230,7 @@ fn told_as_wrong(adapter: &Adapter, words: &[&str]) {
         ]
         .concat(),
     );
-    let (_, wait) = line.split_once("next try in ").expect("the words awaited");
-    let wait: u32 = wait.trim_end_matches(" ms").parse().expect("milliseconds");
-    assert!(wait >= 20_000, "{line}");
+    assert!(announced_wait(&line) >= 20_000, "{line}");
     assert!(!adapter.log().contains("ouvre-toi"), "{}", adapter.log());
 }
 
@@ -254,6 +254,43 @@ fn wrong_ones_are_told_as_what_they_are() {
     connection.expect_rac();
     connection.close();
     told_as_wrong(&adapter, &["user \"Jürgen\"", "without a word"]);
+}
+
+#[test]
+fn those_that_were_accepted_are_not_doubted_for_one_close_but_for_eleven() {
+    let files = Files::new();
+    let file = files.write("password", PASSWORD);
+    let server = Server::start();
+    let arguments = ["--user", "Jürgen", "--password-file", &file];
+    let adapter = command().args(server.arguments()).args(arguments).start();
+    let mut connection = server.metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata));
+    connection.close();
+    for _ in 0..11 {
+        let mut connection = server.metadata.accept();
+        connection.expect_rac();
+        connection.close();
+    }
+    told_as_wrong(&adapter, &["user \"Jürgen\"", "without a word"]);
+    let line = adapter.wait_for_log(&["metadata", "accepted before", "next try in"]);
+    assert!(!line.contains("wrong"), "{line}");
+}
+
+#[test]
+fn those_that_were_accepted_are_doubted_at_once_for_a_reason() {
+    let files = Files::new();
+    let file = files.write("password", PASSWORD);
+    let server = Server::start();
+    let arguments = ["--user", "Jürgen", "--password-file", &file];
+    let adapter = command().args(server.arguments()).args(arguments).start();
+    let mut connection = server.metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata));
+    connection.close();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
+    connection.send_line("0|CLOSE|S|reason|S|wrong+credentials+indeed");
+    connection.expect_closed();
+    told_as_wrong(&adapter, &["user \"Jürgen\"", "indeed"]);
 }
 
 #[test]

@@ -3,15 +3,18 @@
 use crate::der;
 use crate::files::Files;
 use crate::pki::{Certified, Profile};
-use crate::setup::command;
+use crate::setup::{Ports, command};
 
-/// Starting must fail with 1 and one line that names the file and holds these words.
+/// Starting must fail with 1, and with one line after that of the settings, which names the file and the
+/// option that gives it, and holds these words.
 #[track_caller]
 fn refused(arguments: &[&str], file: &str, words: &str) {
+    let given = arguments.iter().rposition(|&argument| argument == file);
+    let option = arguments[given.expect("the file of an option") - 1];
     let exit = command().arg("--tls").args(arguments).run();
     assert_eq!(exit.code(), 1, "{exit}");
-    assert_eq!(exit.stderr.lines().count(), 1, "{exit}");
-    for word in ["cannot start", "TLS", file, words] {
+    assert_eq!(exit.stderr.lines().count(), 2, "{exit}");
+    for word in ["cannot start", "TLS", &format!("{option} {file}"), words] {
         assert!(exit.stderr.contains(word), "no {word:?} in: {exit}");
     }
 }
@@ -65,6 +68,55 @@ fn files_to_trust_that_are_no_good() {
 }
 
 #[test]
+fn a_files_name_forges_no_line() {
+    let files = Files::new();
+    let name = "x\nERROR forged\u{1b}[2J\u{202e}";
+    let escaped = "x\\nERROR forged\\u{1b}[2J\\u{202e}";
+    let missing = files.path(name);
+    let client = Profile::new("chat-adapter").self_signed();
+    let cert = files.write("client.pem", client.pem());
+    for arguments in [
+        &["--tls-ca", &missing][..],
+        &["--tls-cert", &missing, "--tls-key", &missing],
+        &["--tls-cert", &cert, "--tls-key", &missing],
+        &["--user", "u", "--password-file", &missing],
+    ] {
+        let exit = command().arg("--tls").args(arguments).run();
+        assert_eq!(exit.code(), 1, "{exit}");
+        let (settings, error) = exit
+            .stderr
+            .rsplit_once("ERROR cannot start")
+            .expect("an error");
+        assert!(
+            settings.lines().count() <= 2 && error.lines().count() == 1,
+            "{exit}"
+        );
+        assert!(error.contains(escaped), "{exit}");
+    }
+    // Where they can be read, and are warned of.
+    files.write(name, client.key.serialize_pem());
+    files.set_mode(name, 0o644);
+    let ports = Ports::open();
+    let adapter = ports
+        .command_to("127.0.0.1")
+        .args(["--tls-cert", &cert, "--tls-key", &missing])
+        .args(["--user", "u", "--password-file", &missing])
+        .env("SSL_CERT_FILE", name)
+        .start();
+    adapter.wait_for_log(&[escaped, "holds the password"]);
+    for side in ["metadata", "data"] {
+        adapter.wait_for_log(&[side, escaped, "holds the private key"]);
+        adapter.wait_for_log(&[side, &format!("SSL_CERT_FILE={escaped}")]);
+    }
+    adapter.signal("TERM");
+    let log = adapter.wait().stderr;
+    assert!(
+        !log.contains("\nERROR forged") && !log.contains('\u{1b}'),
+        "{log}"
+    );
+}
+
+#[test]
 fn keys_and_certificates_that_do_not_go_together() {
     let files = Files::new();
     let client = Profile::new("chat-adapter").self_signed();
@@ -115,7 +167,7 @@ fn keys_and_certificates_that_do_not_go_together() {
         "cannot be read",
     );
     refused(
-        &["--tls-cert", &key, "--tls-key", &key],
+        &["--tls-key", &key, "--tls-cert", &key],
         &key,
         "holds no certificate",
     );
@@ -147,4 +199,23 @@ fn options_that_need_another_are_a_mistake_in_usage() {
         assert_eq!(exit.code(), 2, "{exit}");
         assert!(exit.stderr.contains(words), "{exit}");
     }
+}
+
+#[test]
+fn the_first_line_tells_the_settings() {
+    let files = Files::new();
+    let client = Profile::new("chat-adapter").self_signed();
+    let ca = files.write("one.pem", client.pem());
+    let cert = files.write("two\n.pem", client.pem());
+    let key = files.write("client.key", client.key.serialize_pem());
+    let adapter = Ports::open()
+        .command_trusting(&ca)
+        .args(["--tls-ca", &cert, "--tls-name", "push.example.com"])
+        .args(["--tls-cert", &cert, "--tls-key", &key])
+        .start();
+    let cert = cert.replace('\n', "\\n");
+    adapter.wait_for_log(&[&format!(
+        "TLS (trusting {ca}, {cert}, server's name push.example.com, client certificate {cert}), \
+         no credentials, "
+    )]);
 }

@@ -3,8 +3,9 @@
 //! How the files are read is not known here.
 
 use super::certificate::public_key;
-use super::error::{TlsError, escaped};
+use super::error::TlsError;
 use super::files;
+use crate::ari::escape::Escaped;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
@@ -30,28 +31,30 @@ impl ClientCertificate {
         let Some((chain_file, key_file)) = files else {
             return Ok(ClientCertificate::default());
         };
-        let chain = files::read(chain_file, files::certificates)?;
-        let key = files::read(key_file, files::key)?;
+        let chain = files::read("--tls-cert", chain_file, files::certificates)?;
+        let key = files::read("--tls-key", key_file, files::key)?;
         let key_provider = ring::default_provider().key_provider;
         let key = key_provider.load_private_key(key).map_err(|_| {
             TlsError::of_file(
+                "--tls-key",
                 key_file,
                 "does not hold a key of a kind that is known here: RSA of 2048 to 8192 bits, \
                  ECDSA on P-256 or P-384, Ed25519",
             )
         })?;
         // Not CertifiedKey::keys_match, which knows no certificates of version 1.
-        let certified = chain
-            .first()
-            .and_then(public_key)
-            .ok_or_else(|| TlsError::of_file(chain_file, "holds a certificate that is no good"))?;
+        let certified = chain.first().and_then(public_key).ok_or_else(|| {
+            let what = "holds a certificate that is no good";
+            TlsError::of_file("--tls-cert", chain_file, what)
+        })?;
         if key.public_key().is_some_and(|key| key != certified) {
-            let chain = escaped(chain_file);
-            let what = format!("does not hold the key of the first certificate in {chain}");
-            return Err(TlsError::of_file(key_file, what));
+            let chain = Escaped::of(chain_file);
+            let what =
+                format!("does not hold the key of the first certificate in --tls-cert {chain}");
+            return Err(TlsError::of_file("--tls-key", key_file, what));
         }
         let mode = std::fs::metadata(key_file).map_or(0, |file| file.mode());
-        let file = escaped(key_file);
+        let file = Escaped::of(key_file);
         let warning = match mode & 0o004 {
             0 => String::new(),
             _ => format!(

@@ -28,9 +28,9 @@ impl TlsError {
         }
     }
 
-    /// What is wrong with a file: its name, then `what`.
-    pub(super) fn of_file(path: &Path, what: impl fmt::Display) -> TlsError {
-        TlsError::lasting(format_args!("{} {what}", escaped(path)))
+    /// What is wrong with a file: the option that gives it and its name, then `what`.
+    pub(super) fn of_file(option: &str, path: &Path, what: impl fmt::Display) -> TlsError {
+        TlsError::lasting(format_args!("{option} {} {what}", Escaped::of(path)))
     }
 }
 
@@ -41,8 +41,3 @@ impl fmt::Display for TlsError {
 }
 
 impl std::error::Error for TlsError {}
-
-/// The name of a file, for the log.
-pub(super) fn escaped(path: &Path) -> Escaped<'_> {
-    Escaped(path.as_os_str().as_encoded_bytes())
-}

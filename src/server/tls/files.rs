@@ -14,16 +14,17 @@ use std::path::Path;
 /// No file may be as large as this, in bytes.
 const TOO_LARGE: u64 = 16 << 20;
 
-/// Reads a file as [`certificates`] or as a [`key`]: their errors go on after its name.
+/// Reads the file of an option as [`certificates`] or as a [`key`]: their errors go on after its name.
 ///
 /// # Errors
 /// [`TlsError`], naming the file.
 pub(super) fn read<T>(
+    option: &str,
     file: &Path,
     parse: impl FnOnce(Vec<u8>) -> Result<T, String>,
 ) -> Result<T, TlsError> {
     let parsed = content(file).and_then(parse);
-    parsed.map_err(|what| TlsError::of_file(file, what))
+    parsed.map_err(|what| TlsError::of_file(option, file, what))
 }
 
 /// The content of a file that is not empty.
@@ -91,6 +92,10 @@ fn bad_pem(error: PemError) -> String {
         PemError::MissingSectionEnd { .. } => {
             "is not good PEM: a section has no \"-----END\" line".into()
         }
+        // Its own words hold the line, which may be the key.
+        PemError::IllegalSectionStart { .. } => {
+            "is not good PEM: a \"-----BEGIN\" line goes on behind its end".into()
+        }
         error => format!("is not good PEM: {error}"),
     }
 }
@@ -131,7 +136,7 @@ mod tests {
         let file = env::temp_dir().join(format!("bundle-{}.pem", std::process::id()));
         let count = |content: &str| {
             std::fs::write(&file, content).unwrap();
-            read(&file, certificates).map(|found| found.len())
+            read("--tls-ca", &file, certificates).map(|found| found.len())
         };
         for (content, expected) in [
             (format!("{one}{two}"), 2),
@@ -154,5 +159,14 @@ mod tests {
             assert!(failure.contains(what), "{failure}");
         }
         std::fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
+    fn an_error_does_not_tell_the_key() {
+        let content = "-----BEGIN PRIVATE KEY----- zebra\n-----END PRIVATE KEY-----\n";
+        let error = key(content.into()).unwrap_err();
+        assert!(error.contains("goes on behind its end"), "{error}");
+        let bytes = format!("{:?}", b"zebra");
+        assert!(!error.contains(bytes.trim_matches(['[', ']'])), "{error}");
     }
 }

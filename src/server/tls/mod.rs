@@ -19,14 +19,16 @@ pub(super) use session::{RecordLimit, Session};
 
 use crate::ari::escape::Escaped;
 use crate::provider::Connection;
+use certificate::describe;
 use client_certificate::{ClientCertificate, Resolver};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use trust::{Trust, Verifier};
+use trust::{Trust, Verifier, names};
 
 /// Whom to trust, and what to show. Its documentation names the options of `chat-adapter`, as the texts of
 /// errors do.
@@ -38,6 +40,26 @@ pub struct Settings {
     pub name: Option<String>,
     /// A client certificate: the file of its chain, and the file of its key.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// The settings in a few words, such as `TLS (trusting proxies.pem, no client certificate)`.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TLS (trusting ")?;
+        match self.ca.is_empty() {
+            true => f.write_str("the platform's store")?,
+            false => f.write_str(&names(&self.ca))?,
+        }
+        if let Some(name) = &self.name {
+            write!(f, ", server's name {}", Escaped::of(name))?;
+        }
+        match &self.identity {
+            Some((certificate, _)) => {
+                write!(f, ", client certificate {})", Escaped::of(certificate))
+            }
+            None => f.write_str(", no client certificate)"),
+        }
+    }
 }
 
 /// TLS for the connections to one port, one after the other.
@@ -85,6 +107,28 @@ impl Tls {
             name,
             logged: Logged::default(),
         })
+    }
+
+    /// What the files hold, a line for each thing.
+    pub fn describe(&self) -> Vec<String> {
+        let (name, trust) = (self.name.to_str(), &self.trust);
+        let mut lines = vec![format!(
+            "TLS: trusting {}, for the name {name}",
+            trust.origin
+        )];
+        let given = trust.given.iter();
+        lines.extend(given.map(|given| format!("TLS: trusting {}", describe(given))));
+        let own = &self.certificate;
+        if let Some(key) = &own.certified_key {
+            let certificate = describe(&key.cert[0]);
+            lines.push(format!(
+                "TLS: client certificate {certificate}; its key fits"
+            ));
+        }
+        if !own.warning.is_empty() {
+            lines.push(format!("TLS: {}", own.warning));
+        }
+        lines
     }
 
     /// What the next connection is to use. `connection` is what the log knows of it.

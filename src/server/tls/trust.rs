@@ -4,7 +4,7 @@
 //! What an operator reads of a rejected server is not decided here.
 
 use super::certificate::{may_issue, public_key};
-use super::error::{TlsError, escaped};
+use super::error::TlsError;
 use super::files;
 use crate::ari::escape::Escaped;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -46,7 +46,7 @@ impl Trust {
         let mut roots = RootCertStore::empty();
         let mut given = Vec::new();
         for file in files {
-            for certificate in files::read(file, files::certificates)? {
+            for certificate in files::read("--tls-ca", file, files::certificates)? {
                 // A server's own certificate is no authority, whatever its key signs.
                 let added = match may_issue(&certificate) {
                     true => roots.add(certificate.clone()).map_err(|e| e.to_string()),
@@ -56,15 +56,14 @@ impl Trust {
                 };
                 added.map_err(|error| {
                     let what = format!("holds a certificate that is no good: {error}");
-                    TlsError::of_file(file, what)
+                    TlsError::of_file("--tls-ca", file, what)
                 })?;
                 given.push(certificate);
             }
         }
-        let names: Vec<_> = files.iter().map(|file| escaped(file).to_string()).collect();
         Ok(Trust {
             roots,
-            origin: format!("{} from {}", certificates(given.len()), names.join(", ")),
+            origin: format!("{} from {}", certificates(given.len()), names(files)),
             given,
             trouble: None,
             is_store: false,
@@ -78,7 +77,7 @@ impl Trust {
         roots.add_parsable_certificates(found.certs);
         let variables: Vec<_> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
             .iter()
-            .filter_map(|name| Some(format!("{name}={}", escaped(env::var_os(name)?.as_ref()))))
+            .filter_map(|name| Some(format!("{name}={}", Escaped::of(&env::var_os(name)?))))
             .collect();
         let store = match variables.is_empty() {
             true => "the platform's store".to_owned(),
@@ -111,6 +110,12 @@ impl Trust {
             is_store,
         }
     }
+}
+
+/// Names of files, for the log.
+pub(super) fn names(files: &[PathBuf]) -> String {
+    let names = files.iter().map(|file| Escaped::of(file).to_string());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn certificates(count: usize) -> String {

@@ -63,8 +63,7 @@ impl Value {
 
 /// The levels that the log can be set to.
 fn levels() -> String {
-    let levels = LevelFilter::iter().filter(|level| *level != LevelFilter::Off);
-    let levels = levels.map(|level| level.as_str().to_lowercase());
+    let levels = LevelFilter::iter().map(|level| level.as_str().to_lowercase());
     levels.collect::<Vec<_>>().join(" ")
 }
 
