@@ -29,6 +29,7 @@ mod data;
 mod diagnosis;
 mod disconnect;
 mod dispatch;
+pub(crate) mod file;
 mod heartbeat;
 mod init;
 pub mod local;
