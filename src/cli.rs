@@ -120,6 +120,12 @@ pub const OPTIONS: &[Opt] = &[
          the variable RUST_LOG counts [default: info]",
         |to, value| set(&mut to.config.log, value.level()),
     ),
+    opt(
+        "check",
+        "",
+        "say what a start would make of all this and what\nthe server must have, connect to nobody, and exit",
+        |to, _| set(&mut to.is_check, Ok(true)),
+    ),
     Opt {
         short: Some('h'),
         ..opt("help", "", "print this help and exit", |to, _| {
@@ -176,6 +182,8 @@ impl Opt {
 pub enum Command {
     /// Run the adapter.
     Run(Box<Config>),
+    /// Only say what a start would make of it.
+    Check(Box<Config>),
     /// Print this text.
     Print(String),
 }
@@ -244,7 +252,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, StartE
             return Ok(Command::Print(text));
         }
     }
-    Ok(Command::Run(Box::new(draft.config()?)))
+    let command = match draft.is_check {
+        true => Command::Check,
+        false => Command::Run,
+    };
+    Ok(command(Box::new(draft.config()?)))
 }
 
 fn usage(error: lexopt::Error, hint: &str) -> StartError {
@@ -311,6 +323,7 @@ struct Draft {
     config: Config,
     tls: tls::Settings,
     is_tls: bool,
+    is_check: bool,
     /// The first option that needs `--tls`.
     tls_option: Option<&'static Opt>,
     cert: Option<PathBuf>,
@@ -443,7 +456,7 @@ mod tests {
     fn run(args: &[&str]) -> Result<Config, String> {
         match parse(args.iter().map(OsString::from)) {
             Ok(Command::Run(config)) => Ok(*config),
-            Ok(Command::Print(text)) => panic!("{text}"),
+            Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }
     }

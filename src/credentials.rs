@@ -29,6 +29,8 @@ pub struct Sources {
 pub struct Lookup {
     /// Both of them, or neither.
     pub credentials: Option<Credentials>,
+    /// Where each of them comes from.
+    pub origin: String,
     /// What an operator should know about the way they were given, each in one line.
     pub warnings: Vec<String>,
 }
@@ -62,12 +64,12 @@ impl Sources {
         };
 
         let user = if let Some(user) = &self.user {
-            Some(user.clone())
+            Some((user.clone(), "--user".to_owned()))
         } else if let Some(user) = variable("CHAT_ADAPTER_USER")? {
-            Some(user)
+            Some((user, "CHAT_ADAPTER_USER".into()))
         } else {
             let user = service_file("chat-adapter.user").transpose()?;
-            user.map(|(user, _)| user)
+            user.map(|(user, origin, _)| (user, origin))
         };
         let password = if let Some(password) = &self.password {
             warnings.push(
@@ -76,22 +78,25 @@ impl Sources {
                  systemd, the credential chat-adapter.password"
                     .into(),
             );
-            Some(password.clone())
+            Some((password.clone(), "--password".to_owned()))
         } else if let Some(file) = &self.password_file {
             let option = "--password-file";
             let found = text(option, file, file::read(option, file, when))?;
             Some(secret(found, &mut warnings))
         } else if let Some(password) = variable("CHAT_ADAPTER_PASSWORD")? {
-            Some(Secret::new(password))
+            Some((Secret::new(password), "CHAT_ADAPTER_PASSWORD".into()))
         } else {
             let password = service_file("chat-adapter.password").transpose()?;
             password.map(|found| secret(found, &mut warnings))
         };
 
         let usage = |what: &str| Err(StartError::Usage(what.into()));
-        let credentials = match (user, password) {
-            (Some(user), Some(password)) => Some(Credentials { user, password }),
-            (None, None) => None,
+        let (credentials, origin) = match (user, password) {
+            (Some((user, user_origin)), Some((password, origin))) => (
+                Some(Credentials { user, password }),
+                format!("user of {user_origin}, password of {origin}"),
+            ),
+            (None, None) => (None, "none".into()),
             (Some(_), None) => {
                 return usage(
                     "there is a user but no password: give --password-file or --password, \
@@ -107,36 +112,36 @@ impl Sources {
         };
         Ok(Lookup {
             credentials,
+            origin,
             warnings,
         })
     }
 }
 
-fn secret((text, warning): (String, Option<String>), warnings: &mut Vec<String>) -> Secret {
-    warnings.extend(warning);
-    Secret::new(text)
+/// What a file holds, what that file is, and whether everybody can read it.
+type Found = (String, String, bool);
+
+fn secret((text, origin, is_public): Found, warnings: &mut Vec<String>) -> (Secret, String) {
+    if is_public {
+        warnings.push(format!(
+            "{origin} holds the password and can be read by everybody; its mode should be 0600 or 0400"
+        ));
+    }
+    (Secret::new(text), origin)
 }
 
-/// The text of a file without one line end at its end, and a warning if everybody can read what should be
-/// a secret. An error begins with `what` the file is.
-fn text(
-    what: &str,
-    file: &Path,
-    content: io::Result<Content>,
-) -> Result<(String, Option<String>), StartError> {
-    let name = Escaped::of(file);
-    let error = |problem: &str| StartError::Other(format!("{what} {name} {problem}"));
+/// The text of a file without one line end at its end. An error begins with `what` the file is.
+fn text(what: &str, file: &Path, content: io::Result<Content>) -> Result<Found, StartError> {
+    let origin = format!("{what} {}", Escaped::of(file));
+    let error = |problem: &str| StartError::Other(format!("{origin} {problem}"));
     let content = content.map_err(|cause| error(&format!("cannot be read: {cause}")))?;
     let text = String::from_utf8(content.bytes).map_err(|_| error("is not UTF-8"))?;
     let line = text.strip_suffix("\r\n").or(text.strip_suffix('\n'));
     let line = line.unwrap_or(&text);
-    if line.is_empty() {
-        return Err(error("is empty"));
+    match line.is_empty() {
+        true => Err(error("is empty")),
+        false => Ok((line.to_owned(), origin, content.is_public)),
     }
-    let warning = format!(
-        "{name} holds the password and can be read by everybody; its mode should be 0600 or 0400"
-    );
-    Ok((line.to_owned(), content.is_public.then_some(warning)))
 }
 
 #[cfg(test)]

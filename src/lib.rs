@@ -104,8 +104,8 @@
 //!
 //! Arrows point downwards; nothing points back.
 //!
-//! - the program: [`cli`], [`credentials`], [`logging`], [`signals`], [`service`], and [`adapter`],
-//!   which puts the chat and its servers together;
+//! - the program: [`cli`], [`check`], [`credentials`], [`logging`], [`signals`], [`service`], and
+//!   [`adapter`], which puts the chat and its servers together;
 //! - [`chat`]: the Basic Chat Demo, two providers and a room; and
 //! - [`server`]: runs a provider against a Proxy: threads, sockets, TLS, reconnecting; neither knows
 //!   the other;
@@ -121,6 +121,7 @@
     doc = "
 [`adapter`]: crate#the-map
 [`chat`]: crate#the-map
+[`check`]: crate#the-map
 [`cli`]: crate#the-map
 [`credentials`]: crate#the-map
 [`logging`]: crate#the-map
@@ -134,6 +135,8 @@ pub mod adapter;
 pub mod ari;
 #[cfg(feature = "program")]
 pub mod chat;
+#[cfg(feature = "program")]
+pub mod check;
 #[cfg(feature = "program")]
 pub mod cli;
 #[cfg(feature = "program")]

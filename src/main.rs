@@ -3,7 +3,7 @@
 use chat_adapter::cli::{self, Command};
 use chat_adapter::service::ServiceNotifier;
 use chat_adapter::signals::{self, Action, Signals};
-use chat_adapter::{Adapter, Config, StartError, logging, server};
+use chat_adapter::{Adapter, Config, StartError, check, logging, server};
 use crossbeam_channel::Receiver;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -12,9 +12,16 @@ use std::sync::Arc;
 fn main() -> ExitCode {
     signals::survive_size_limit();
     let outcome = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Print(text)) => {
-            let printed = io::stdout().write_all(text.as_bytes());
-            return ExitCode::from(u8::from(printed.is_err()));
+        Ok(Command::Print(text)) => return print(&text),
+        Ok(Command::Check(config)) => {
+            logging::start(config.log);
+            let mut found = Vec::new();
+            let outcome = check::check(&config, &mut found);
+            let printed = print(&(found.join("\n") + "\n"));
+            if outcome.is_ok() {
+                return printed;
+            }
+            outcome
         }
         Ok(Command::Run(config)) => run(*config),
         Err(error) => Err(error),
@@ -31,6 +38,19 @@ fn main() -> ExitCode {
             // Nobody may be there to read it, which is no reason to panic.
             let _ = io::stderr().write_all(text.as_bytes());
             ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints what was asked for, or says why that cannot be, unless nobody reads on.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                let _ = writeln!(io::stderr(), "chat-adapter: cannot print: {error}");
+            }
+            ExitCode::FAILURE
         }
     }
 }

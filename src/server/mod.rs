@@ -29,6 +29,7 @@ mod data;
 mod diagnosis;
 mod disconnect;
 mod dispatch;
+mod failures;
 pub(crate) mod file;
 mod heartbeat;
 mod init;
@@ -37,6 +38,7 @@ mod metadata;
 mod orderly_close;
 mod outbox;
 mod reader;
+mod resolve;
 mod shutdown;
 mod socket;
 mod stall;
@@ -206,6 +208,44 @@ impl Servers {
     #[must_use]
     pub fn current_credentials(&self) -> Option<Credentials> {
         self.config.credentials.get()
+    }
+
+    /// Finds out what can be known without connecting: the host's addresses, what the files for TLS
+    /// hold, and what the Proxies on these ports need in `adapters.xml`. Adds a line for each thing.
+    ///
+    /// # Errors
+    /// [`StartError`], as a start would give it.
+    pub fn check(&self, ports: &[(Side, u16)], found: &mut Vec<String>) -> Result<(), StartError> {
+        let host = &self.config.host;
+        found.push(match resolve::addresses(host, 0) {
+            Ok(addresses) => {
+                let addresses = addresses.iter().map(|address| address.ip().to_string());
+                let addresses: Vec<_> = addresses.collect();
+                format!("addresses of the host: {}", addresses.join(", "))
+            }
+            Err(error) => format!("{}; a start waits for it", Disconnect::Resolve(error)),
+        });
+        if let Some(settings) = self.config.tls.clone() {
+            let tls = tls::Tls::new(settings, host).map_err(StartError::Tls)?;
+            found.extend(tls.describe());
+        }
+        let parameter = |name, value: &str| format!("<param name=\"{name}\">{value}</param>");
+        for (side, port) in ports {
+            let port = parameter("request_reply_port", &port.to_string());
+            found.push(format!("adapters.xml, {side}_provider: {port}"));
+        }
+        let has_credentials = self.current_credentials().is_some();
+        for (name, is_on, rest) in [
+            ("tls", self.config.tls.is_some(), "with a keystore"),
+            ("auth", has_credentials, "with this user and password"),
+        ] {
+            let parameter = parameter(name, "Y");
+            found.push(match is_on {
+                true => format!("adapters.xml, both: {parameter}, {rest}"),
+                false => format!("adapters.xml, both: no {parameter}"),
+            });
+        }
+        Ok(())
     }
 
     /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port, its

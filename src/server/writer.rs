@@ -208,6 +208,7 @@ impl<'a> Writer<'a> {
     fn trace(&self) {
         for batch in &self.batches {
             for line in batch.lines.split_inclusive(|&byte| byte == b'\n') {
+                self.heartbeat.beat(); // the log may be slow
                 let line = EscapedLine(line.trim_ascii_end());
                 log::trace!("{} <- {line}", self.connection.name());
             }
@@ -217,20 +218,32 @@ impl<'a> Writer<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::socket;
     use super::*;
     use crate::provider::UpdateQueue;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
+    use std::thread;
 
     /// Runs `test` with a writer and its peer.
     fn with_writer(keepalive: Duration, test: impl FnOnce(Writer<'_>, &Outbox, TcpStream)) {
+        with_beating_writer(None, keepalive, test);
+    }
+
+    /// The same with a writer that has to give its heartbeat so often.
+    fn with_beating_writer(
+        interval: Option<Duration>,
+        keepalive: Duration,
+        test: impl FnOnce(Writer<'_>, &Outbox, TcpStream),
+    ) {
+        let (heartbeat, waker) = (Heartbeat::new(interval), Waker::new().unwrap());
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let addresses = [listener.local_addr().unwrap()];
+        let (socket, _) = socket::connect(&addresses, &heartbeat).unwrap();
         let transport = Transport::Plain(Arc::new(socket));
         let (outbox, items) = Outbox::new();
         let connection = Connection::new("data".into());
-        let (heartbeat, waker) = (Heartbeat::new(None), Waker::new().unwrap());
         let writer = Writer::new(
             &transport,
             &outbox,
@@ -253,6 +266,31 @@ mod tests {
             let mut line = [0; KEEPALIVE.len()];
             peer.read_exact(&mut line).unwrap();
             assert_eq!(line, KEEPALIVE);
+        });
+    }
+
+    #[test]
+    fn a_peer_that_reads_slowly_lets_the_heartbeat_go_on() {
+        const SIZE: usize = 16 << 20; // more than fits between the two
+        const PIECE: usize = 1 << 10;
+        let interval = Some(Duration::from_millis(10));
+        with_beating_writer(interval, Duration::ZERO, |writer, outbox, mut peer| {
+            outbox.send_replies(vec![b'x'; SIZE]);
+            outbox.send(Item::End);
+            let heartbeat = writer.heartbeat;
+            thread::scope(move |scope| {
+                let writing = scope.spawn(move || writer.run());
+                for _ in 0..20 {
+                    let (due, start) = (heartbeat.due(), Instant::now());
+                    while heartbeat.due() == due {
+                        assert!(start.elapsed() < Duration::from_secs(20), "no heartbeat");
+                        thread::yield_now();
+                    }
+                    peer.read_exact(&mut [0; PIECE]).unwrap();
+                }
+                assert!(!writing.is_finished());
+                peer.read_exact(&mut vec![0; SIZE - 20 * PIECE]).unwrap();
+            });
         });
     }
 

@@ -1,7 +1,9 @@
 //! The command line: what it takes, what it prints, and how it refuses.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Child, Stdio};
 
 use crate::setup::command;
 use crate::standin::{Exit, Init, Server, Side};
@@ -266,5 +268,39 @@ fn values_may_begin_with_a_hyphen_or_hold_an_equals_sign() {
         let agreement = connection.handshake(&Init::new(Side::Metadata));
         let wanted = ("-u=1".to_owned(), "-p=2".to_owned());
         assert_eq!(agreement.rac.credentials, Some(wanted));
+    }
+}
+
+/// Runs it with its output going there; yields the exit code and what it says on stderr.
+fn printing_to(stdout: impl Into<Stdio>, option: &str) -> (Option<i32>, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_chat-adapter"))
+        .args([option, "--host", "127.0.0.1"])
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(Child::wait_with_output)
+        .expect("the binary");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), stderr)
+}
+
+#[test]
+fn what_cannot_be_printed_is_a_failure() {
+    for option in ["--help", "--version", "--check"] {
+        let full = File::create("/dev/full").expect("the device");
+        let (code, stderr) = printing_to(full, option);
+        assert_eq!(code, Some(1), "{option}: {stderr}");
+        let reason = "chat-adapter: cannot print: No space left on device (os error 28)\n";
+        assert_eq!(stderr, reason, "{option}");
+        // Whoever has read enough knows why.
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(
+            printing_to(writer, option),
+            (Some(1), String::new()),
+            "{option}"
+        );
     }
 }

@@ -6,6 +6,7 @@ mod standin;
 
 mod adapters_xml;
 mod awkward_texts;
+mod check;
 mod closing;
 mod command_line;
 mod connections;

@@ -3,6 +3,7 @@
 #[path = "../standin/mod.rs"]
 mod standin;
 
+mod check;
 mod closing;
 mod credentials;
 mod der;

@@ -6,11 +6,14 @@
 //! names. It must not know where a certificate comes from.
 
 use crate::ari::escape::Escaped;
+use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
 const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
 const OID: u8 = 0x06;
+/// A time with a year of two digits.
+const UTC_TIME: u8 = 0x17;
 const SEQUENCE: u8 = 0x30;
 /// The version, which certificates of version 1 leave out.
 const VERSION: u8 = 0xa0;
@@ -28,6 +31,38 @@ pub(super) fn names(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     // In this order: algorithm, issuer, validity, subject.
     let mut contents = sequences.map(|(_, content)| content);
     Some((contents.nth(1)?, contents.nth(1)?))
+}
+
+/// Whose certificate it is, by whom and until when, for a person.
+pub(super) fn describe(certificate: &[u8]) -> String {
+    let known = |name: Option<&[u8]>| name.and_then(best_attribute).unwrap_or("?".into());
+    let (issuer, subject) = names(certificate).unzip();
+    let (issuer, subject) = (known(issuer), known(subject));
+    let until = until(certificate).unwrap_or("?".into());
+    let expired = match until < Timestamp::now().to_string() {
+        true => ", which is over",
+        false => "",
+    };
+    format!("\"{subject}\" by \"{issuer}\", valid until {until}{expired}")
+}
+
+/// The end of a certificate's validity: a day and a time of day, in UTC.
+fn until(certificate: &[u8]) -> Option<String> {
+    let (_, validity) = fields(certificate)?
+        .filter(|(tag, _)| *tag == SEQUENCE)
+        .nth(2)?;
+    let (tag, time) = values(validity).nth(1)?;
+    let mut time = Escaped(time).to_string();
+    if tag == UTC_TIME {
+        let century = if *time < *"5" { "20" } else { "19" };
+        time.insert_str(0, century);
+    }
+    for (at, mark) in [(4, '-'), (7, '-'), (10, 'T'), (13, ':'), (16, ':')] {
+        if time.is_char_boundary(at) {
+            time.insert(at, mark);
+        }
+    }
+    Some(time)
 }
 
 /// The attribute by which a person recognises the owner of a name, escaped for the log.

@@ -20,6 +20,7 @@ pub(super) use session::{RecordLimit, Session};
 use crate::ari::escape::Escaped;
 use crate::provider::Connection;
 use crate::server::file::When;
+use certificate::describe;
 use client_certificate::{ClientCertificate, Resolver};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -114,6 +115,28 @@ impl Tls {
     pub fn longest_read(&self) -> Duration {
         // The platform's store, the chain, and the key.
         When::Connection.longest(self.settings.ca.len() + 3)
+    }
+
+    /// What the files hold, a line for each thing.
+    pub fn describe(&self) -> Vec<String> {
+        let (name, trust) = (self.name.to_str(), &self.trust);
+        let mut lines = vec![format!(
+            "TLS: trusting {}, for the name {name}",
+            trust.origin
+        )];
+        let given = trust.given.iter();
+        lines.extend(given.map(|given| format!("TLS: trusting {}", describe(given))));
+        let own = &self.certificate;
+        if let Some(key) = &own.certified_key {
+            let certificate = describe(&key.cert[0]);
+            lines.push(format!(
+                "TLS: client certificate {certificate}; its key fits"
+            ));
+        }
+        if !own.warning.is_empty() {
+            lines.push(format!("TLS: {}", own.warning));
+        }
+        lines
     }
 
     /// What the next connection is to use. `connection` is what the log knows of it.
