@@ -16,6 +16,7 @@ mod framing;
 mod handshake;
 mod keepalive;
 mod labels;
+mod log_reference;
 mod logs;
 mod malformed;
 mod messages;
