@@ -229,21 +229,14 @@ impl Servers {
             let tls = tls::Tls::new(settings, host).map_err(StartError::Tls)?;
             found.extend(tls.describe());
         }
-        let parameter = |name, value: &str| format!("<param name=\"{name}\">{value}</param>");
+        let switch = |is_on| if is_on { "Y" } else { "N" };
+        let tls = switch(self.config.tls.is_some());
+        let auth = switch(self.current_credentials().is_some());
         for (side, port) in ports {
-            let port = parameter("request_reply_port", &port.to_string());
-            found.push(format!("adapters.xml, {side}_provider: {port}"));
-        }
-        let has_credentials = self.current_credentials().is_some();
-        for (name, is_on, rest) in [
-            ("tls", self.config.tls.is_some(), "with a keystore"),
-            ("auth", has_credentials, "with this user and password"),
-        ] {
-            let parameter = parameter(name, "Y");
-            found.push(match is_on {
-                true => format!("adapters.xml, both: {parameter}, {rest}"),
-                false => format!("adapters.xml, both: no {parameter}"),
-            });
+            found.push(format!(
+                "adapters.xml, {side}_provider: <param name=\"request_reply_port\">{port}</param> \
+                 <param name=\"tls\">{tls}</param> <param name=\"auth\">{auth}</param>"
+            ));
         }
         Ok(())
     }

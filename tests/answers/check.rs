@@ -23,17 +23,18 @@ fn what_a_start_would_find_and_the_server_needs() {
         [
             "credentials: none",
             "addresses of the host: 127.0.0.1",
-            "adapters.xml, metadata_provider: <param name=\"request_reply_port\">8003</param>",
-            "adapters.xml, data_provider: <param name=\"request_reply_port\">9001</param>",
-            "adapters.xml, both: no <param name=\"tls\">Y</param>",
-            "adapters.xml, both: no <param name=\"auth\">Y</param>",
+            "adapters.xml, metadata_provider: <param name=\"request_reply_port\">8003</param> \
+             <param name=\"tls\">N</param> <param name=\"auth\">N</param>",
+            "adapters.xml, data_provider: <param name=\"request_reply_port\">9001</param> \
+             <param name=\"tls\">N</param> <param name=\"auth\">N</param>",
         ]
     );
     let lines = found(&["--host=::1", "--user", "user1", "--password", "sesame"]);
     for line in [
         "credentials: user of --user, password of --password",
         "addresses of the host: ::1",
-        "adapters.xml, both: <param name=\"auth\">Y</param>, with this user and password",
+        "adapters.xml, data_provider: <param name=\"request_reply_port\">8001</param> \
+         <param name=\"tls\">N</param> <param name=\"auth\">Y</param>",
     ] {
         assert!(lines.iter().any(|found| found == line), "{lines:?}");
     }

@@ -27,18 +27,20 @@ fn who_until_when_how_many_and_whether_they_fit() {
     assert_eq!(exit.stderr, "");
     for line in [
         format!("credentials: user of --user, password of --password-file {password}"),
-        format!("TLS: trusting 2 certificates from {roots}, {own}, for the name push.example.com"),
-        "TLS: trusting \"Example\\nRoot\" by \"Example\\nRoot\", valid until 2120-01-01T00:00:00Z"
-            .into(),
-        "TLS: trusting \"old\" by \"old\", valid until 2011-02-03T00:00:00Z, which is over".into(),
-        "TLS: client certificate \"chat-adapter\" by \"Example\\nRoot\", valid until \
+        "TLS: the server's certificate must be for push.example.com".into(),
+        format!("TLS: trusting 2 certificates from {roots}, {own}"),
+        "TLS: trusting \"Example\\nRoot\", valid until 2120-01-01T00:00:00Z".into(),
+        "TLS: trusting \"old\", valid until 2011-02-03T00:00:00Z, which is over".into(),
+        "TLS: client certificate \"chat-adapter\", valid until \
          2049-12-31T00:00:00Z; its key fits"
             .into(),
         format!(
             "TLS: {key} holds the private key and can be read by everybody; its mode should be \
              0600 or 0400"
         ),
-        "adapters.xml, both: <param name=\"tls\">Y</param>, with a keystore".into(),
+        "adapters.xml, metadata_provider: <param name=\"request_reply_port\">8003</param> \
+         <param name=\"tls\">Y</param> <param name=\"auth\">Y</param>"
+            .into(),
     ] {
         assert!(
             exit.stdout.lines().any(|found| found == line),

@@ -4,6 +4,7 @@
 use rcgen::KeyPair;
 
 const INTEGER: u8 = 0x02;
+const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
 const SEQUENCE: u8 = 0x30;
 /// The version of a certificate, and the parameters of a key in SEC1.
@@ -15,7 +16,7 @@ const TAG_3: u8 = 0xa3;
 const P256: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 
 /// The object identifier of RSA with the parameters it is given, none.
-const RSA: [u8; 13] = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0];
+pub(crate) const RSA: [u8; 13] = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0];
 
 /// A value: its tag and its content.
 fn value(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -88,6 +89,29 @@ pub(crate) fn version_1(certificate: &[u8]) -> Vec<u8> {
     let signed: Vec<u8> = kept.flat_map(|(.., whole)| whole.iter().copied()).collect();
     let signed = value(SEQUENCE, &signed);
     value(SEQUENCE, &[&signed, parts[1].2, parts[2].2].concat())
+}
+
+/// The same certificate with another public key: the content of its algorithm, and the key. Its signature is not made
+/// anew.
+pub(crate) fn with_key(certificate: &[u8], algorithm: &[u8], key: &[u8]) -> Vec<u8> {
+    let key = value(BIT_STRING, &[&[0], key].concat());
+    let key = value(SEQUENCE, &[value(SEQUENCE, algorithm), key].concat());
+    let parts = values(values(certificate)[0].1);
+    let mut signed: Vec<_> = values(parts[0].1)
+        .iter()
+        .map(|(.., whole)| *whole)
+        .collect();
+    // Behind version, serial number, algorithm, issuer, validity and subject.
+    signed[6] = &key;
+    let signed = value(SEQUENCE, &signed.concat());
+    value(SEQUENCE, &[&signed, parts[1].2, parts[2].2].concat())
+}
+
+/// An RSA public key of so many bytes, which must be less than 65,000.
+pub(crate) fn rsa_public_key(bytes: usize) -> Vec<u8> {
+    let modulus = value(INTEGER, &[&[0][..], &vec![0xff; bytes]].concat());
+    let exponent = value(INTEGER, &[1, 0, 1]);
+    value(SEQUENCE, &[modulus, exponent].concat())
 }
 
 /// PEM of anything.

@@ -2,8 +2,9 @@
 
 use std::io::Write as _;
 
+use crate::der;
 use crate::files::Files;
-use crate::pki::{Certified, Profile};
+use crate::pki::{self, Certified, Profile};
 use crate::setup::{Ports, VERSIONS, clients_of, server, server_of};
 use crate::standin::{Adapter, announced_wait};
 
@@ -125,6 +126,33 @@ fn an_authority_that_plays_server_is_not_accepted() {
 }
 
 #[test]
+fn an_authority_whose_key_cannot_be_used() {
+    let files = Files::new();
+    for (kind, algorithm, public_key) in pki::unusable_keys() {
+        let root = Certified::authority("Example Root");
+        let changed = der::with_key(root.certificate(), &algorithm, &public_key);
+        let file = files.write("root.pem", der::pem("CERTIFICATE", &changed));
+        let mut certified = root.issue(Profile::server());
+        certified.chain.push(changed.into());
+        let ports = Ports::open();
+        let adapter = ports
+            .command_to("127.0.0.1")
+            .env("SSL_CERT_FILE", &file)
+            .env("SSL_CERT_DIR", "")
+            .start();
+        ports.metadata.refuse(&server(&certified));
+        told(
+            &adapter,
+            &[
+                "was signed by a key",
+                "cannot be used here",
+                &format!("({kind})"),
+            ],
+        );
+    }
+}
+
+#[test]
 fn a_client_certificate_is_demanded_and_there_is_none() {
     let files = Files::new();
     let certified = Profile::server().self_signed();
@@ -199,7 +227,12 @@ fn a_version_is_refused() {
 fn other_refusals_are_told_as_they_come() {
     told(
         &meet_raw(&alert(3, 40)),
-        &["no cipher in common", "handshake failure"],
+        &[
+            "no cipher in common",
+            "handshake failure",
+            "perhaps its key",
+            "P-256 or P-384",
+        ],
     );
     told(
         &meet_raw(&alert(3, 112)),

@@ -154,6 +154,46 @@ impl Certified {
     }
 }
 
+/// Kinds of keys that cannot be used, each with what it is called, the algorithm's content in DER and a key.
+pub(crate) fn unusable_keys() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    let point = |size: usize| [&[4][..], &vec![7; 2 * size]].concat();
+    let curve = |id: &[u8]| [&[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1][..], id].concat();
+    vec![
+        (
+            "ECDSA on P-521",
+            curve(&[6, 5, 0x2b, 0x81, 4, 0, 35]),
+            point(66),
+        ),
+        (
+            "one of a kind that is not known here",
+            curve(&[6, 5, 0x2b, 0x81, 4, 0, 10]),
+            point(32),
+        ),
+        ("Ed448", vec![6, 3, 0x2b, 101, 113], vec![7; 57]),
+        // With its parameters left out, which stand in a sequence.
+        (
+            "DSA",
+            vec![6, 7, 0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1, 0x30, 0],
+            vec![2, 1, 7],
+        ),
+        (
+            "RSA of 1024 bits",
+            der::RSA.to_vec(),
+            der::rsa_public_key(128),
+        ),
+        (
+            "RSA of 16384 bits",
+            der::RSA.to_vec(),
+            der::rsa_public_key(2048),
+        ),
+        (
+            "RSA for PSS alone",
+            vec![6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 10],
+            der::rsa_public_key(256),
+        ),
+    ]
+}
+
 /// The RSA key of the tests, in PKCS#1.
 pub(crate) fn rsa_pkcs1() -> Vec<u8> {
     let key = PrivatePkcs1KeyDer::from_pem_slice(include_bytes!("rsa-key.pem"));

@@ -2,7 +2,7 @@
 
 use crate::der;
 use crate::files::Files;
-use crate::pki::{Certified, Profile};
+use crate::pki::{self, Certified, Profile};
 use crate::setup::{Ports, command};
 
 /// Starting must fail with 1, and with one line after that of the settings, which names the file and the
@@ -218,4 +218,32 @@ fn the_first_line_tells_the_settings() {
         "TLS (trusting {ca}, {cert}, server's name push.example.com, client certificate {cert}), \
          no credentials, "
     )]);
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_named_from_its_certificate() {
+    let files = Files::new();
+    let client = Profile::new("chat-adapter").self_signed();
+    let key = files.write("client.key", client.key.serialize_pem());
+    let good = files.write("good.pem", client.pem());
+    for (kind, algorithm, public_key) in pki::unusable_keys() {
+        let named =
+            format!("holds a certificate whose key cannot be used, {kind}; what can: RSA of");
+        for profile in [Profile::server(), Profile::authority("Example Root")] {
+            let certified = profile.self_signed();
+            let certificate = der::with_key(certified.certificate(), &algorithm, &public_key);
+            let file = files.write("bad.pem", der::pem("CERTIFICATE", &certificate));
+            refused(&["--tls-ca", &file], &file, &named);
+            refused(&["--tls-key", &key, "--tls-cert", &file], &file, &named);
+        }
+        // Where there are others, the server may be one of those.
+        let file = files.path("bad.pem");
+        let ports = Ports::open();
+        let adapter = ports
+            .command_trusting(&good)
+            .args(["--tls-ca", &file])
+            .start();
+        ports.metadata.accept();
+        adapter.wait_for_log(&["warn", "trusting 2 certificates from", &file, &named]);
+    }
 }

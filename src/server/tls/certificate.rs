@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
 const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
-const OID: u8 = 0x06;
+pub(super) const OID: u8 = 0x06;
 /// A time with a year of two digits.
 const UTC_TIME: u8 = 0x17;
 const SEQUENCE: u8 = 0x30;
@@ -33,17 +33,14 @@ pub(super) fn names(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((contents.nth(1)?, contents.nth(1)?))
 }
 
-/// Whose certificate it is, by whom and until when, for a person.
+/// Whose certificate it is and until when, for a person.
 pub(super) fn describe(certificate: &[u8]) -> String {
-    let known = |name: Option<&[u8]>| name.and_then(best_attribute).unwrap_or("?".into());
-    let (issuer, subject) = names(certificate).unzip();
-    let (issuer, subject) = (known(issuer), known(subject));
+    let subject = names(certificate).and_then(|(_, subject)| best_attribute(subject));
+    let subject = subject.as_deref().unwrap_or("somebody without a name");
     let until = until(certificate).unwrap_or("?".into());
-    let expired = match until < Timestamp::now().to_string() {
-        true => ", which is over",
-        false => "",
-    };
-    format!("\"{subject}\" by \"{issuer}\", valid until {until}{expired}")
+    let is_over = until < Timestamp::now().to_string();
+    let doubt = if is_over { ", which is over" } else { "" };
+    format!("\"{subject}\", valid until {until}{doubt}")
 }
 
 /// The end of a certificate's validity: a day and a time of day, in UTC.
@@ -54,8 +51,7 @@ fn until(certificate: &[u8]) -> Option<String> {
     let (tag, time) = values(validity).nth(1)?;
     let mut time = Escaped(time).to_string();
     if tag == UTC_TIME {
-        let century = if *time < *"5" { "20" } else { "19" };
-        time.insert_str(0, century);
+        time.insert_str(0, if *time < *"5" { "20" } else { "19" });
     }
     for (at, mark) in [(4, '-'), (7, '-'), (10, 'T'), (13, ':'), (16, ':')] {
         if time.is_char_boundary(at) {
@@ -121,12 +117,12 @@ fn fields(certificate: &[u8]) -> Option<impl Iterator<Item = (u8, &[u8])>> {
 }
 
 /// The content of the first DER value.
-fn content(der: &[u8]) -> Option<&[u8]> {
+pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
     values(der).next().map(|(_, content)| content)
 }
 
 /// The tags and contents of DER values that follow each other, up to one that is cut short.
-fn values(mut der: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+pub(super) fn values(mut der: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let [tag, first, rest @ ..] = der else {
             return None;

@@ -5,6 +5,7 @@
 use super::certificate::public_key;
 use super::error::TlsError;
 use super::files;
+use super::keys::{self, USABLE};
 use crate::ari::escape::Escaped;
 use crate::server::file::When;
 use rustls::SignatureScheme;
@@ -36,14 +37,13 @@ impl ClientCertificate {
         };
         let (chain, _) = files::read("--tls-cert", chain_file, when, files::certificates)?;
         let (key, is_public) = files::read("--tls-key", key_file, when, files::key)?;
+        if let Some(certificate) = chain.first() {
+            keys::check("--tls-cert", chain_file, certificate)?;
+        }
         let key_provider = ring::default_provider().key_provider;
         let key = key_provider.load_private_key(key).map_err(|_| {
-            TlsError::of_file(
-                "--tls-key",
-                key_file,
-                "does not hold a key of a kind that is known here: RSA of 2048 to 8192 bits, \
-                 ECDSA on P-256 or P-384, Ed25519",
-            )
+            let what = format!("does not hold a key of a kind that is known here: {USABLE}");
+            TlsError::of_file("--tls-key", key_file, what)
         })?;
         // Not CertifiedKey::keys_match, which knows no certificates of version 1.
         let certified = chain.first().and_then(public_key).ok_or_else(|| {

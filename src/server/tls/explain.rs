@@ -7,6 +7,7 @@ use super::Client;
 use super::certificate::{best_attribute, names};
 use super::client_certificate::Answer;
 use super::error::TlsError;
+use super::keys::{self, USABLE};
 use crate::ari::escape::Escaped;
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -97,6 +98,8 @@ impl Client {
             ..=1 => "the server's certificate",
             _ => "the server's certificate, or one of those it sent along,",
         };
+        let unusable = sent.iter().find_map(keys::unusable);
+        let unusable = unusable.map_or(String::new(), |kind| format!(" ({kind})"));
         match error {
             E::ExpiredContext { not_after, .. } => {
                 format!("{whose} expired on {}; {GIVE_IT}", date(*not_after))
@@ -123,12 +126,20 @@ impl Client {
             // for another: neither is the point.
             E::Other(_) | E::BadSignature if is_self_signed => self.unknown_issuer(sent, true),
             E::UnknownIssuer => self.unknown_issuer(sent, is_self_signed),
-            E::BadSignature if !sent.is_empty() => {
+            E::BadSignature if !sent.is_empty() && unusable.is_empty() => {
                 format!("{whose} was not signed by the issuer that is trusted, but by a namesake")
             }
-            E::BadSignature => "the server does not prove that it has the key of its \
+            E::BadSignature if sent.is_empty() => {
+                "the server does not prove that it has the key of its \
                  certificate: a bad signature, or an RSA key of less than 2048 bits"
-                .to_owned(),
+                    .to_owned()
+            }
+            E::BadSignature
+            | E::UnsupportedSignatureAlgorithmContext { .. }
+            | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => format!(
+                "{whose} was signed by a key, or in a way, that cannot be used here{unusable}; \
+                 {GIVE_IT}"
+            ),
             E::Other(other) => format!("{whose} is not accepted: {}; {GIVE_IT}", other.0),
             other => format!("{whose} is not accepted: {other}; {GIVE_IT}"),
         }
@@ -174,9 +185,11 @@ impl Client {
                 Some(Answer::Certificate | Answer::Unfit),
             ) => format!("the Proxy refuses the client certificate ({alert:?}); see --tls-cert"),
             (A::HandshakeFailure, _) => {
-                "the peer finds no cipher in common, or refuses for a reason \
-                 that it keeps to itself (handshake failure)"
-                    .into()
+                format!(
+                    "the peer finds no cipher in common, or refuses for a reason \
+                     that it keeps to itself (handshake failure): perhaps its key cannot be used \
+                     here; what can: {USABLE}"
+                )
             }
             (A::UnrecognisedName, _) => {
                 let name = self.name.to_str();

@@ -9,6 +9,7 @@ mod error;
 mod explain;
 mod files;
 mod handshake;
+mod keys;
 mod session;
 mod trust;
 
@@ -120,10 +121,10 @@ impl Tls {
     /// What the files hold, a line for each thing.
     pub fn describe(&self) -> Vec<String> {
         let (name, trust) = (self.name.to_str(), &self.trust);
-        let mut lines = vec![format!(
-            "TLS: trusting {}, for the name {name}",
-            trust.origin
-        )];
+        let mut lines = vec![
+            format!("TLS: the server's certificate must be for {name}"),
+            format!("TLS: trusting {}", trust.origin),
+        ];
         let given = trust.given.iter();
         lines.extend(given.map(|given| format!("TLS: trusting {}", describe(given))));
         let own = &self.certificate;

@@ -6,6 +6,7 @@
 use super::certificate::{may_issue, public_key};
 use super::error::TlsError;
 use super::files;
+use super::keys;
 use crate::ari::escape::Escaped;
 use crate::server::file::{LeftBehind, When};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -50,7 +51,7 @@ impl Trust {
             return trust.map_err(wrong);
         }
         let mut roots = RootCertStore::empty();
-        let mut given = Vec::new();
+        let (mut given, mut unusable) = (Vec::new(), Vec::new());
         for file in files {
             for certificate in files::read("--tls-ca", file, when, files::certificates)?.0 {
                 // A server's own certificate is no authority, whatever its key signs.
@@ -64,14 +65,21 @@ impl Trust {
                     let what = format!("holds a certificate that is no good: {error}");
                     TlsError::of_file("--tls-ca", file, what)
                 })?;
+                unusable.extend(keys::check("--tls-ca", file, &certificate).err());
                 given.push(certificate);
             }
         }
+        let origin = format!("{} from {}", certificates(given.len()), names(files));
+        let (origin, trouble) = match unusable.pop() {
+            Some(error) if unusable.len() + 1 == given.len() => return Err(error),
+            Some(error) => (format!("{origin}; {error}"), Some(error.message)),
+            None => (origin, None),
+        };
         Ok(Trust {
             roots,
-            origin: format!("{} from {}", certificates(given.len()), names(files)),
+            origin,
             given,
-            trouble: None,
+            trouble,
             is_store: false,
         })
     }
