@@ -24,7 +24,7 @@ const VERSION_NAME: &str = "journal.version";
 /// A session whose line would be longer than this, in bytes, is not kept.
 const LONGEST: usize = 64 << 10;
 
-/// The checksum, and the `|` before it.
+/// The length of a checksum and of the `|` before it.
 const CHECKSUM: usize = 9;
 
 /// What a line of the journal says.
@@ -93,8 +93,9 @@ pub fn finish(number: u64, body: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     let _ = write!(out, "{number}|"); // a Vec takes everything
     out.extend_from_slice(body);
-    let checksum = crc32fast::hash(&out[start..]);
-    let _ = writeln!(out, "|{checksum:08x}");
+    let checksum = checksum_of(&out[start..]);
+    out.extend_from_slice(&checksum);
+    out.push(b'\n');
 }
 
 /// Reads the line that must have this number, without its end.
@@ -104,12 +105,13 @@ pub fn finish(number: u64, body: &[u8], out: &mut Vec<u8>) {
 pub fn read(number: u64, line: &[u8]) -> Result<Entry<'_>, Flaw> {
     let split = line.len().checked_sub(CHECKSUM).ok_or(Flaw::Damaged)?;
     let (line, checksum) = line.split_at(split);
-    if checksum != format!("|{:08x}", crc32fast::hash(line)).as_bytes() {
+    if checksum != checksum_of(line) {
         return Err(Flaw::Damaged);
     }
     let head = Head::of(line).ok_or(Flaw::Damaged)?;
     let method = Method::named(head.method).ok_or(Flaw::Damaged)?;
-    if head.id != number.to_string().as_bytes() {
+    let id = str::from_utf8(head.id).ok();
+    if id.and_then(|id| id.parse().ok()) != Some(number) {
         return Err(Flaw::Damaged);
     }
     match (method, number) {
@@ -129,6 +131,13 @@ pub fn read(number: u64, line: &[u8]) -> Result<Entry<'_>, Flaw> {
         }
         _ => Err(Flaw::Damaged),
     }
+}
+
+/// The checksum of a line, and the `|` before it.
+fn checksum_of(line: &[u8]) -> [u8; CHECKSUM] {
+    let mut text = [0; CHECKSUM];
+    let _ = write!(&mut text[..], "|{:08x}", crc32fast::hash(line)); // it fits
+    text
 }
 
 #[cfg(test)]
