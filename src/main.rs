@@ -99,6 +99,8 @@ fn run(mut config: Config) -> Result<(), StartError> {
         }
     }
     service.stopping();
+    // It may have come to be at the last moment.
+    let adapter = adapter.or_else(|| Some(Arc::new(starting.try_recv().ok()?.ok()?)));
     let Some(adapter) = adapter else {
         log::info!("ended before it had started");
         return Ok(());

@@ -284,7 +284,12 @@ impl ProxyConnection {
 
     /// Counts what the end of the connection cost, and settles why it ended.
     fn account(&self, reason: Disconnect, ended: Ended, writer_broke: bool) -> Disconnect {
-        let count = ended.lost_updates();
+        // The system tells one of the two threads.
+        let is_timeout = match &reason {
+            Disconnect::Broken { error, .. } => socket::is_timeout(error),
+            _ => false,
+        } || ended.error.as_ref().is_some_and(socket::is_timeout);
+        let count = ended.lost_updates(is_timeout);
         if count > 0 {
             self.status.lost_updates.fetch_add(count, Ordering::Relaxed);
             self.connection.trouble(format_args!(

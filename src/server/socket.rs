@@ -43,6 +43,13 @@ pub fn connect(
     Err(failure)
 }
 
+/// Whether the system itself gave up the peer, which acknowledged nothing for too long. What it then
+/// says may be why packets did not go out; what a peer does makes a reset or a broken pipe.
+pub fn is_timeout(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    error.raw_os_error().is_some() && !matches!(error.kind(), ConnectionReset | BrokenPipe)
+}
+
 /// Whether TCP connected the socket to itself, which it does when nobody listens on a port that it
 /// happens to choose for this end as well. Kept, it would take the port from the server.
 fn is_own_peer(socket: &TcpStream) -> bool {

@@ -18,5 +18,6 @@ mod other_services;
 mod signals;
 
 mod slow_reader;
+mod undiagnosed;
 mod unread_log;
 mod vanished;
