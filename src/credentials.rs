@@ -26,7 +26,7 @@ pub struct Sources {
 
 /// The outcome of [`Sources::find`].
 #[derive(Debug, PartialEq, Eq)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     /// Both of them, or neither.
     pub credentials: Option<Credentials>,
     /// Where each of them comes from.

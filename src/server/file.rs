@@ -5,12 +5,12 @@
 
 use crate::ari::escape::Escaped;
 use crate::provider::lock;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -103,10 +103,10 @@ fn content(path: &Path, brought: Option<Content>) -> io::Result<Content> {
 }
 
 /// Work that was not waited for to its end, by the file that it is about.
-pub(crate) struct LeftBehind<T>(Mutex<Vec<(PathBuf, Outcome<T>)>>);
+pub(crate) struct LeftBehind<T>(Mutex<Vec<(PathBuf, Work<T>)>>);
 
-/// Of a piece of work, and whether it cannot be done twice.
-type Outcome<T> = Receiver<(T, bool)>;
+/// Its end, which disconnects a channel; and what it gave, with whether it cannot be done twice.
+type Work<T> = (Receiver<()>, Arc<Mutex<Option<(T, bool)>>>);
 
 impl<T: Send + 'static> LeftBehind<T> {
     pub(crate) const fn new() -> LeftBehind<T> {
@@ -114,7 +114,7 @@ impl<T: Send + 'static> LeftBehind<T> {
     }
 
     /// Waits for `work`, or for the same of before if that is not done. `work` also says whether it
-    /// cannot be done twice: then the outcome counts though it came too late for somebody else.
+    /// cannot be done twice: then what it gives counts though it came too late for somebody else.
     ///
     /// # Errors
     /// `TimedOut`, and the system's when there is no thread to be had.
@@ -122,40 +122,55 @@ impl<T: Send + 'static> LeftBehind<T> {
         &self,
         path: &Path,
         what: &str,
-        [before, after]: [Duration; 2],
+        patience: [Duration; 2],
         work: impl FnOnce() -> (T, bool) + Send + 'static,
     ) -> io::Result<T> {
-        let outcome = match self.take(path).map(|outcome| (outcome.try_recv(), outcome)) {
-            Some((Ok((late, true)), _)) => return Ok(late),
-            Some((Err(_), outcome)) => outcome,
-            Some((Ok(_), _)) | None => start(work)?,
+        let counts = |(_, given): &Work<T>| lock(given).as_ref().is_none_or(|(_, once)| *once);
+        let (end, given) = match self.take(path).filter(counts) {
+            Some(work) => work,
+            None => {
+                let given = Arc::new(Mutex::new(None));
+                let place = Arc::clone(&given);
+                let work = Box::new(move || {
+                    let done = work();
+                    *lock(&place) = Some(done);
+                });
+                (begin(work)?, given)
+            }
         };
-        let mut result = outcome.recv_timeout(before);
-        if result.is_err() && !after.is_zero() {
-            let limit = (before + after).as_secs();
-            log::warn!("waiting for {what}, which brings nothing yet; for {limit} s at the most");
-            result = outcome.recv_timeout(after);
-        }
-        result.map(|(result, _)| result).map_err(|_| {
-            lock(&self.0).push((path.to_owned(), outcome));
-            let limit = (before + after).as_secs();
-            let text = format!("it brought nothing, or not its end, within {limit} s");
-            io::Error::new(ErrorKind::TimedOut, text)
+        let waited = wait(&end, what, patience);
+        let taken = lock(&given).take();
+        taken.map(|(given, _)| given).ok_or_else(|| {
+            lock(&self.0).push((path.to_owned(), (end, given)));
+            io::Error::new(ErrorKind::TimedOut, waited)
         })
     }
 
-    fn take(&self, path: &Path) -> Option<Outcome<T>> {
+    fn take(&self, path: &Path) -> Option<Work<T>> {
         let mut all = lock(&self.0);
         let at = all.iter().position(|(of, _)| of == path)?;
         Some(all.swap_remove(at).1)
     }
 }
 
-fn start<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<Receiver<T>> {
-    let (done, outcome) = bounded(1);
+fn begin(work: Box<dyn FnOnce() + Send>) -> io::Result<Receiver<()>> {
+    let (running, end) = bounded(0);
     let thread = thread::Builder::new().name("file".into());
-    thread.spawn(move || done.send(work()))?;
-    Ok(outcome)
+    thread.spawn(move || {
+        let _running: Sender<()> = running;
+        work();
+    })?;
+    Ok(end)
+}
+
+/// Waits for the end of work; gives what to say if it does not come.
+fn wait(end: &Receiver<()>, what: &str, [before, after]: [Duration; 2]) -> String {
+    let limit = (before + after).as_secs();
+    if end.recv_timeout(before) == Err(RecvTimeoutError::Timeout) && !after.is_zero() {
+        log::warn!("waiting for {what}, which brings nothing yet; for {limit} s at the most");
+        let _ = end.recv_timeout(after); // nothing is ever sent
+    }
+    format!("it brought nothing, or not its end, within {limit} s")
 }
 
 #[cfg(test)]
@@ -267,11 +282,9 @@ mod tests {
             };
             left_behind.wait_for(path, "it", SHORT, late).unwrap_err();
             drop(free);
-            let outcome = left_behind.take(path).unwrap();
-            while outcome.is_empty() {
-                thread::yield_now();
-            }
-            lock(&left_behind.0).push((path.to_owned(), outcome));
+            let (end, given) = left_behind.take(path).unwrap();
+            end.recv().unwrap_err();
+            lock(&left_behind.0).push((path.to_owned(), (end, given)));
             let found = left_behind.wait_for(path, "it", AMPLE, || ("new", false));
             assert_eq!(found.unwrap(), expected);
         }

@@ -87,6 +87,7 @@ fn warnings_that_a_peer_provokes_are_rationed() {
     }
     setup.metadata.connection.send_line("1c|NUS|S|u|S|p");
     setup.metadata.connection.expect("1c|NUS|D|0.0|B|0");
+    setup.adapter.wait_for_log_nth(&["unknown method"], 10);
     let log = setup.adapter.log();
     let warnings = log.lines().filter(|line| line.contains("unknown method"));
     assert_eq!(warnings.count(), 10, "{log}");

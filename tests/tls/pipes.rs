@@ -70,23 +70,37 @@ fn a_pipe_that_brings_nothing_is_waited_for_at_the_start_and_signals_are_answere
     let cert = files.write("client.pem", client.pem());
     let key = files.write("client.key", client.key.serialize_pem());
     let server = Server::start();
-    let adapters = ["--tls-ca", "--tls-cert", "--tls-key", "--password-file"].map(|option| {
-        let pipe = files.pipe(&option[2..]);
-        let mut command = command().args(server.arguments());
-        command = match option {
-            "--tls-ca" => command.args(["--tls", option, &pipe]),
-            "--tls-cert" => command.args(["--tls", option, &pipe, "--tls-key", &key]),
-            "--tls-key" => command.args(["--tls", "--tls-cert", &cert, option, &pipe]),
-            _ => command.args(["--user", "user1", option, &pipe]),
+    let sources = [
+        "--tls-ca",
+        "--tls-cert",
+        "--tls-key",
+        "--password-file",
+        "the time zone",
+        "the platform's store",
+    ];
+    let adapters = sources.map(|source| {
+        let pipe = files.pipe(&source.replace([' ', '-'], ""));
+        let command = command().args(server.arguments());
+        let command = match source {
+            "--tls-ca" => command.args(["--tls", source, &pipe]),
+            "--tls-cert" => command.args(["--tls", source, &pipe, "--tls-key", &key]),
+            "--tls-key" => command.args(["--tls", "--tls-cert", &cert, source, &pipe]),
+            "--password-file" => command.args(["--user", "user1", source, &pipe]),
+            "the time zone" => command.env("TZ", &pipe),
+            _ => command.arg("--tls").env("SSL_CERT_FILE", &pipe),
         };
-        (option, pipe, command.start())
+        (source, pipe, command.start())
     });
-    for (option, pipe, adapter) in adapters {
-        let waiting = format!("waiting for {option} {pipe}, which brings nothing yet");
+    for (source, pipe, adapter) in adapters {
+        let waiting = match source {
+            "the platform's store" => format!("waiting for {source}, which brings nothing yet"),
+            _ => format!("waiting for {source} {pipe}, which brings nothing yet"),
+        };
         adapter.wait_for_log(&["warn", &waiting]);
         adapter.signal("USR1");
         adapter.wait_for_log(&["info", "starting"]);
-        if option == "--password-file" {
+        let starts = source == "--password-file";
+        if starts {
             // Somebody has typed it at last.
             fs::write(&pipe, "pwd1").expect("somebody who reads");
             let rac = server.metadata.accept().expect_rac();
@@ -95,9 +109,8 @@ fn a_pipe_that_brings_nothing_is_waited_for_at_the_start_and_signals_are_answere
         adapter.signal("TERM");
         let exit = adapter.wait();
         assert_eq!(exit.code(), 0, "{exit}");
-        let has_started = option == "--password-file";
         let ended = exit.stderr.contains("ended before it had started");
-        assert_eq!(ended, !has_started, "{exit}");
+        assert_eq!(ended, !starts, "{source}: {exit}");
     }
 }
 
