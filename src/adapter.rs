@@ -59,16 +59,21 @@ impl fmt::Display for Config {
             f,
             "chat-adapter {version}: metadata {metadata}, data {data}, {servers}"
         )?;
-        match self.state_file(std::env::var_os("STATE_DIRECTORY")) {
-            Some(path) => write!(f, ", sessions kept in {}", escaped(&path)),
+        match self.state_file() {
+            Some(path) => write!(f, ", sessions kept in {}", Escaped::of(&path)),
             None => f.write_str(", sessions not kept"),
         }
     }
 }
 
 impl Config {
-    /// Where sessions are kept, if anywhere; systemd may list several directories.
-    fn state_file(&self, directories: Option<OsString>) -> Option<PathBuf> {
+    /// Where sessions are kept, if anywhere.
+    pub(crate) fn state_file(&self) -> Option<PathBuf> {
+        self.state_file_in(std::env::var_os("STATE_DIRECTORY"))
+    }
+
+    /// The same with the directories that systemd gives, which may be several.
+    fn state_file_in(&self, directories: Option<OsString>) -> Option<PathBuf> {
         self.state.clone().or_else(|| {
             let directories = directories?;
             let first = directories.as_bytes().split(|&byte| byte == b':').next()?;
@@ -76,10 +81,6 @@ impl Config {
             first.is_absolute().then(|| first.join("sessions"))
         })
     }
-}
-
-fn escaped(path: &Path) -> String {
-    Escaped(path.as_os_str().as_bytes()).to_string()
 }
 
 /// A running adapter: two connections and the room between them.
@@ -106,7 +107,7 @@ impl Adapter {
         for warning in &warnings {
             log::warn!("{warning}");
         }
-        let store = match config.state_file(std::env::var_os("STATE_DIRECTORY")) {
+        let store = match config.state_file() {
             Some(path) => SessionStore::with_journal(&path).map_err(StartError::Other)?,
             None => Arc::default(),
         };
@@ -211,7 +212,7 @@ mod tests {
                 state: state.map(PathBuf::from),
                 ..Config::default()
             };
-            let path = config.state_file(directories.map(OsString::from));
+            let path = config.state_file_in(directories.map(OsString::from));
             path.map(|path| path.to_str().map(String::from))
         };
         let path = |path: &str| Some(Some(path.to_owned()));

@@ -2,6 +2,7 @@
 //! changes nothing, so that it can be run beside the service.
 
 use crate::ari::Side;
+use crate::chat::SessionStore;
 use crate::server::file::When;
 use crate::{Config, StartError};
 
@@ -18,6 +19,9 @@ pub fn check(config: &Config, found: &mut Vec<String>) -> Result<(), StartError>
     found.push(config.to_string());
     found.push(format!("credentials: {}", credentials.origin));
     found.extend(credentials.warnings);
+    if let Some(path) = config.state_file() {
+        found.push(SessionStore::describe(&path).map_err(StartError::Other)?);
+    }
     let ports = [
         (Side::Metadata, config.metadata_port),
         (Side::Data, config.data_port),

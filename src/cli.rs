@@ -107,7 +107,9 @@ pub const OPTIONS: &[Opt] = &[
     opt(
         "state",
         "FILE",
-        "keep the open sessions in this file, so that a\nrestart costs none [default: with systemd, the file\nsessions in the StateDirectory]",
+        "keep the open sessions in this file, so that a\n\
+         restart costs none [default: with systemd, the\n\
+         file sessions in its StateDirectory]",
         |to, value| set(&mut to.config.state, value.file()),
     ),
     opt(

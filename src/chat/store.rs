@@ -11,7 +11,6 @@ use crate::ari::request::Request;
 use crate::ari::text::Encoding;
 use crate::provider::Fields;
 use crossbeam_channel::bounded;
-use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -48,9 +47,19 @@ impl SessionStore {
     /// # Errors
     /// What is wrong with the file, beginning with its name. It is as it was then.
     pub fn with_journal(path: &Path) -> Result<Arc<SessionStore>, String> {
-        let name = Escaped(path.as_os_str().as_encoded_bytes()).to_string();
+        let name = Escaped::of(path).to_string();
         let path = path.to_owned();
         SessionStore::start(&name, LOAD, move || load(&path))
+    }
+
+    /// What a start would find in the journal at that path, in a line. Takes no lock and changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`with_journal`](Self::with_journal).
+    pub fn describe(path: &Path) -> Result<String, String> {
+        let count = Kept::read(path)?.map_or(0, |(kept, _)| kept.sessions.len());
+        let name = Escaped::of(path);
+        Ok(format!("sessions of an earlier run in {name}: {count}"))
     }
 
     fn start(
@@ -177,12 +186,25 @@ impl SessionStore {
     }
 }
 
-/// Reads a journal, and keeps its place.
+/// Reads a journal, and keeps its place. One that is damaged is moved aside.
 fn load(path: &Path) -> Result<(Place, Kept), String> {
     let place = Place::lock(path)?;
-    let mut kept = Kept::default();
-    if let Some(mut file) = place.open()? {
-        kept.load(&mut file, &place)?;
+    let Some((kept, end)) = Kept::read(path)? else {
+        return Ok((place, Kept::default()));
+    };
+    let (name, count) = (place.name(), kept.sessions.len());
+    match end {
+        End::Whole => log::info!("{name}: {count} sessions of an earlier run"),
+        End::Damaged(line) => {
+            let aside = place
+                .set_aside()
+                .map_err(|error| format!("{name}: {error}"))?;
+            log::warn!(
+                "{name}: damaged in line {line}: {count} sessions of an earlier run stand before \
+                 it, and the file is kept as {}",
+                Escaped::of(&aside)
+            );
+        }
     }
     Ok((place, kept))
 }
@@ -199,44 +221,37 @@ impl Kept {
         self.sessions.open(id, ip, nick);
     }
 
-    /// Reads a journal, and moves it aside where it is damaged.
-    fn load(&mut self, journal: &mut impl Read, place: &Place) -> Result<(), String> {
-        let name = place.name();
-        let read = journal::load(journal, |request| match request {
+    /// Reads the journal at that path, if there is one; says how far.
+    fn read(path: &Path) -> Result<Option<(Kept, End)>, String> {
+        let Some(mut journal) = journal::open_journal(path)? else {
+            return Ok(None);
+        };
+        let mut kept = Kept::default();
+        let read = journal::load(&mut journal, |request| match request {
             Request::NotifyNewSession {
                 user,
                 session,
                 context,
             } => {
                 let (ip, agent) = (context.get("REMOTE_IP"), context.get("USER_AGENT"));
-                self.open(user.as_deref(), &session, ip.as_deref(), agent.as_deref());
+                kept.open(user.as_deref(), &session, ip.as_deref(), agent.as_deref());
             }
-            Request::NotifySessionClose { session } => drop(self.sessions.close(&session)),
+            Request::NotifySessionClose { session } => drop(kept.sessions.close(&session)),
             _ => {}
         });
+        let name = Escaped::of(path);
         let (instance, end) = read.map_err(|unusable| match unusable {
             Unusable::NoJournal => format!("{name} is no journal of sessions"),
             Unusable::Version(version) => {
-                format!("{name} is a journal of version {version}, which this adapter cannot read")
+                format!(
+                    "{name} is a journal of version {}, which this adapter cannot read",
+                    Escaped(version.as_bytes())
+                )
             }
             Unusable::Read(error) => format!("{name}: {error}"),
         })?;
-        self.instance = instance;
-        let count = self.sessions.len();
-        match end {
-            End::Whole => log::info!("{name}: {count} sessions of an earlier run"),
-            End::Damaged(line) => {
-                let aside = place
-                    .set_aside()
-                    .map_err(|error| format!("{name}: {error}"))?;
-                log::warn!(
-                    "{name}: damaged in line {line}: {count} sessions of an earlier run stand \
-                     before it, and the file is kept as {}",
-                    Escaped(aside.as_os_str().as_encoded_bytes())
-                );
-            }
-        }
-        Ok(())
+        kept.instance = instance;
+        Ok(Some((kept, end)))
     }
 }
 

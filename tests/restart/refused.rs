@@ -1,6 +1,6 @@
 //! Files that an adapter must not use: an error at the start, and nothing of them is changed.
 
-use crate::{Scene, command, end};
+use crate::{Scene, command, end, session, wait_until};
 use std::fs;
 use std::os::unix::fs::chown;
 use std::process::Command;
@@ -103,4 +103,28 @@ fn a_second_adapter_on_the_same_file_does_not_start() {
     end(adapter);
     let _adapter = scene.start();
     let (_metadata, _data) = scene.meet();
+}
+
+#[test]
+fn a_check_says_what_a_start_would_and_takes_nothing() {
+    let scene = Scene::new();
+    let check = || {
+        let command = command().args(scene.server.arguments());
+        command.args(["--state", &scene.path(), "--check"]).run()
+    };
+    let adapter = scene.start();
+    let (mut metadata, _data) = scene.meet();
+    metadata.open(&session("S1"));
+    wait_until("on the disk", || scene.journal().contains("S1"));
+    let exit = check();
+    assert_eq!(exit.code(), 0, "{exit}");
+    let found = format!("sessions of an earlier run in {}: 1\n", scene.path());
+    assert!(exit.stdout.contains(&found), "{exit}");
+    end(adapter);
+
+    scene.files.write("sessions", "something else\n");
+    let exit = check();
+    assert_eq!(exit.code(), 1, "{exit}");
+    assert!(exit.stderr.contains("is no journal of sessions"), "{exit}");
+    assert_eq!(scene.journal(), "something else\n");
 }

@@ -4,7 +4,6 @@
 use crate::ari::escape::Escaped;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -38,22 +37,9 @@ impl Place {
                 _lock: file,
             }),
             Err(TryLockError::WouldBlock) => {
-                Err(format!("{}: another adapter uses it", escaped(path)))
+                Err(format!("{}: another adapter uses it", Escaped::of(path)))
             }
             Err(TryLockError::Error(error)) => Err(told(&lock, &error)),
-        }
-    }
-
-    /// The file, to be read from its beginning, if there is one.
-    ///
-    /// # Errors
-    /// What is wrong, beginning with the file's name: it cannot be read, is not a file, somebody
-    /// else's, or others may write it.
-    pub fn open(&self) -> Result<Option<File>, String> {
-        match open(OpenOptions::new().read(true), &self.path) {
-            Ok(file) => check(&self.path, &file).map(|()| Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(told(&self.path, &error)),
         }
     }
 
@@ -77,11 +63,7 @@ impl Place {
     pub fn replace(&self, created: &File) -> io::Result<()> {
         created.sync_data()?;
         fs::rename(self.created(), &self.path)?;
-        let directory = self
-            .path
-            .parent()
-            .filter(|path| !path.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(directory(&self.path))?.sync_all()
     }
 
     /// Takes away what was created, and what stands in the journal, so that a later run uses
@@ -104,12 +86,34 @@ impl Place {
 
     /// Its name for the log.
     pub fn name(&self) -> String {
-        escaped(&self.path)
+        Escaped::of(&self.path).to_string()
     }
 
     fn created(&self) -> PathBuf {
         beside(&self.path, ".new")
     }
+}
+
+/// The journal at that path, to be read from its beginning, if there is one. Takes no lock.
+///
+/// # Errors
+/// What is wrong, beginning with a file's name: it cannot be read, is not a file, somebody else's, or
+/// others may write it; or there is no directory for it.
+pub fn open_journal(path: &Path) -> Result<Option<File>, String> {
+    match open(OpenOptions::new().read(true), path) {
+        Ok(file) => check(path, &file).map(|()| Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let there = fs::metadata(directory(path));
+            there.map(|_| None).map_err(|error| told(path, &error))
+        }
+        Err(error) => Err(told(path, &error)),
+    }
+}
+
+/// Where a file is.
+fn directory(path: &Path) -> &Path {
+    let parent = path.parent().filter(|path| !path.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -136,13 +140,9 @@ fn check(path: &Path, file: &File) -> Result<(), String> {
     } else {
         return Ok(());
     };
-    Err(format!("{} {wrong}", escaped(path)))
+    Err(format!("{} {wrong}", Escaped::of(path)))
 }
 
 fn told(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}", escaped(path))
-}
-
-fn escaped(path: &Path) -> String {
-    Escaped(path.as_os_str().as_bytes()).to_string()
+    format!("{}: {error}", Escaped::of(path))
 }

@@ -12,7 +12,7 @@ mod queue;
 mod source;
 mod writer;
 
-pub use file::Place;
+pub use file::{Place, open_journal};
 pub use line::{closed, opened};
 pub use load::{End, Unusable, load};
 pub use queue::{Queue, queue};
