@@ -127,8 +127,8 @@ export async function adapterIsThere(process, from = 0) {
 }
 
 /** The real binary, against a playground's Proxies. */
-export function startAdapter({ metadata, data }) {
-  return new Process(ADAPTER, ['--host', '127.0.0.1', '--metadata_rrport', `${metadata}`, '--data_rrport', `${data}`]);
+export function startAdapter({ metadata, data }, args = []) {
+  return new Process(ADAPTER, ['--host', '127.0.0.1', '--metadata_rrport', `${metadata}`, '--data_rrport', `${data}`, ...args]);
 }
 
 /** What official clients have in common: their events, and the ways to await them. */

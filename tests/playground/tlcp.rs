@@ -14,6 +14,8 @@ pub(crate) mod code {
     pub(crate) const ADAPTER_SET: i32 = 2;
     /// The session cannot be taken up again.
     pub(crate) const RECOVERY: i32 = 4;
+    /// There is nobody to ask just now: official clients try again by themselves.
+    pub(crate) const TRY_AGAIN: i32 = 6;
     /// No such Data Adapter.
     pub(crate) const DATA_ADAPTER: i32 = 17;
     /// No such subscription.

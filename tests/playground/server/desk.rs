@@ -113,13 +113,19 @@ impl Server {
             message: NO_ADAPTER.to_owned(),
             for_client: None,
         };
+        // As `notify_user_on_disconnection` = `force_retry` has it.
+        let later = || Refusal {
+            kind: None,
+            message: NO_ADAPTER.to_owned(),
+            for_client: Some((code::TRY_AGAIN, NO_ADAPTER.to_owned())),
+        };
         match awaited {
-            Awaited::Login(ticket) => self.logged_in(ticket, Err(refusal('A'))),
+            Awaited::Login(ticket) => self.logged_in(ticket, Err(later())),
             Awaited::Introduction(ticket) => {
                 // It may have been told of the session all the same, so the next one is told that it is over.
                 if self.session(&ticket).is_some() {
                     self.end_session(ticket.client);
-                    self.refuse_session(ticket.client, &refusal('A'));
+                    self.refuse_session(ticket.client, &later());
                 }
             }
             Awaited::Group(ticket, draft)

@@ -621,7 +621,7 @@ fn without_an_adapter_everything_is_refused_and_nothing_hangs() {
     setup.join(1);
     assert_eq!(
         setup.frame(1, CREATE),
-        "CONERR,1,The Remote Adapter is not connected\r\n"
+        "CONERR,6,The Remote Adapter is not connected\r\n"
     );
     setup.server.adapter_up(Side::Metadata, Encoding::Smart);
     setup.client(1);

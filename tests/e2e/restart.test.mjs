@@ -1,0 +1,67 @@
+// The adapter is restarted in the middle of a conversation of official clients: nobody has to reload.
+
+import assert from 'node:assert/strict';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { PythonClient, WebClient, adapterIsThere, launchBrowser, startAdapter, startPlayground } from './support.mjs';
+
+let playground, browser, ann, eve, state, adapter;
+
+/** Starts an adapter and awaits that it serves, the room included. */
+async function start(from = playground.process.lines.list.length, isRoomOpen = true) {
+  adapter = startAdapter(playground, ['--state', state]);
+  await adapterIsThere(playground.process, from);
+  if (isRoomOpen) await playground.process.line(/^data {5}← .*\|SUB\|V/, from);
+}
+
+before(async () => {
+  playground = await startPlayground({ args: ['--no-adapter'] });
+  state = join(await mkdtemp(join(tmpdir(), 'state-')), 'sessions');
+  await start(0, false);
+  browser = await launchBrowser();
+  ann = new PythonClient(playground.url);
+  eve = await WebClient.open(browser, playground.url);
+  for (const client of [ann, eve]) {
+    await client.status('CONNECTED:WS-STREAMING');
+    await client.join();
+  }
+});
+
+after(async () => {
+  for (const client of [ann, eve]) await client?.end();
+  await browser?.close();
+  await adapter?.end();
+  await playground?.process.end();
+});
+
+for (const signal of ['SIGTERM', 'SIGKILL']) {
+  test(`sessions go on after ${signal}, and the next person sees what was said`, async () => {
+    const texts = ['Ann', 'Eve'].flatMap((name) => [`${name} before ${signal}`, `${name} after ${signal}`]);
+    await ann.say(texts[0]);
+    await eve.say(texts[2]);
+    for (const client of [ann, eve]) for (const text of [texts[0], texts[2]]) await client.update(text);
+    const marks = [ann.position, eve.position];
+    const from = playground.process.lines.list.length;
+    await adapter.end(signal);
+    for (const side of ['metadata', 'data']) await playground.process.line(new RegExp(`^\\* ${side}: the adapter is gone`), from);
+    await start(from);
+    await ann.say(texts[1]);
+    await eve.say(texts[3]);
+    for (const client of [ann, eve]) for (const text of [texts[1], texts[3]]) await client.update(text);
+    for (const [at, client] of [ann, eve].entries()) {
+      const since = client.events.list.slice(marks[at]);
+      assert.deepEqual(since.filter((event) => event.kind === 'outcome' && event.outcome !== 'processed'), []);
+      assert.deepEqual(since.filter((event) => event.kind === 'status'), []);
+    }
+    const late = new PythonClient(playground.url);
+    try {
+      await late.status('CONNECTED:WS-STREAMING');
+      await late.join();
+      for (const text of texts) assert.ok(late.texts().includes(text), `${text} in ${late.texts()}`);
+    } finally {
+      await late.end();
+    }
+  });
+}
