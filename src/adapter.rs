@@ -2,6 +2,7 @@
 
 use crate::chat::{ChatData, ChatMetadata, Room};
 use crate::credentials::Sources;
+use crate::server::file::When;
 use crate::server::{DataProviderServer, MetadataProviderServer, Servers};
 use crate::start_error::StartError;
 use crate::time_zone;
@@ -68,7 +69,7 @@ impl Adapter {
     /// [`StartError`], when credentials or certificates are no good, or when there is no thread
     /// to be had.
     pub fn start(config: Config) -> Result<Adapter, StartError> {
-        let warnings = read_credentials(&config.servers, &config.credentials)?;
+        let warnings = read_credentials(&config.servers, &config.credentials, When::Start)?;
         log::info!("{config}");
         for warning in &warnings {
             log::warn!("{warning}");
@@ -96,7 +97,7 @@ impl Adapter {
     /// [`StartError`]; what was known before is used on then.
     pub fn reload(&self) -> Result<(), StartError> {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let warnings = read_credentials(&self.servers, &self.sources)?;
+        let warnings = read_credentials(&self.servers, &self.sources, When::Reload)?;
         for warning in warnings.iter().filter(|w| !warned.contains(w)) {
             log::warn!("{warning}");
         }
@@ -140,8 +141,12 @@ impl Adapter {
 }
 
 /// Reads the credentials for connections to come; yields what an operator should know of them.
-fn read_credentials(servers: &Servers, sources: &Sources) -> Result<Vec<String>, StartError> {
-    let found = sources.find(|name| std::env::var_os(name))?;
+fn read_credentials(
+    servers: &Servers,
+    sources: &Sources,
+    when: When,
+) -> Result<Vec<String>, StartError> {
+    let found = sources.find(|name| std::env::var_os(name), when)?;
     if servers.current_credentials().is_some() && found.credentials.is_none() {
         return Err(StartError::Other(
             "there were credentials, and now there are none".into(),

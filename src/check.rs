@@ -2,6 +2,7 @@
 //! changes nothing, so that it can be run beside the service.
 
 use crate::ari::Side;
+use crate::server::file::When;
 use crate::{Config, StartError};
 
 /// Adds a line to `found` for each thing that a start would find, and for what the server must have.
@@ -10,7 +11,9 @@ use crate::{Config, StartError};
 /// [`StartError`], as a start would give it.
 pub fn check(config: &Config, found: &mut Vec<String>) -> Result<(), StartError> {
     let Config { servers, .. } = config;
-    let credentials = config.credentials.find(|name| std::env::var_os(name))?;
+    let credentials = config
+        .credentials
+        .find(|name| std::env::var_os(name), When::Start)?;
     servers.set_credentials(credentials.credentials);
     found.push(config.to_string());
     found.push(format!("credentials: {}", credentials.origin));

@@ -3,11 +3,11 @@
 
 use crate::ari::escape::Escaped;
 use crate::chat::LocalTime;
+use crate::server::file::{self, When};
 use jiff::tz::TimeZone;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -16,9 +16,6 @@ const LOCAL: &str = "/etc/localtime";
 
 /// Where zones have their files, if `TZDIR` says nothing.
 const DIRECTORY: &str = "/usr/share/zoneinfo";
-
-/// More than any file of a zone has, in bytes.
-const TOO_LARGE: u64 = 1 << 20;
 
 /// When daylight saving time begins and ends, if a rule does not say so: as in the United States.
 const MISSING_RULES: [&str; 3] = ["", ",M3.2.0,M11.1.0", ",M11.1.0"];
@@ -60,9 +57,7 @@ fn find(name: &OsStr, directory: Option<OsString>) -> Option<LocalTime> {
 }
 
 fn of_file(file: &Path) -> Option<LocalTime> {
-    let mut content = Vec::new();
-    let file = File::open(file).ok()?;
-    file.take(TOO_LARGE).read_to_end(&mut content).ok()?;
+    let content = file::read("the time zone", file, When::Start).ok()?.bytes;
     Some(LocalTime {
         zone: TimeZone::tzif("", &content).ok()?,
         leap_seconds: leap_seconds(&content)?,

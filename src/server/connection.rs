@@ -201,7 +201,7 @@ impl ProxyConnection {
         let Some(tls) = &mut self.tls else {
             return Ok(Transport::Plain(socket));
         };
-        self.status.reader.beat();
+        self.status.reader.beat_before(tls.longest_read());
         let client = tls.client(&self.connection).map_err(Disconnect::Tls)?;
         self.status.reader.beat_before(tls::HANDSHAKE_TIMEOUT);
         let session = Session::establish(socket, client).map_err(Disconnect::Tls)?;

@@ -31,6 +31,7 @@ mod diagnosis;
 mod disconnect;
 mod dispatch;
 mod failures;
+pub(crate) mod file;
 mod heartbeat;
 mod init;
 pub mod local;
