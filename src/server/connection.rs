@@ -4,6 +4,7 @@
 //! business.
 
 use super::abort::AbortOnPanic;
+use super::affinity::{Affinity, Member};
 use super::backoff::{Backoff, SERVED};
 use super::credentials::{Credentials, SharedCredentials};
 use super::disconnect::Disconnect;
@@ -56,6 +57,8 @@ pub(super) struct Config {
     pub tls: Option<tls::Settings>,
     /// After how much silence to send a keepalive; zero: never; `None`: as the Proxy wants it.
     pub keepalive: Option<Duration>,
+    /// What these connections know of each other.
+    pub affinity: Affinity,
 }
 
 impl Config {
@@ -76,6 +79,7 @@ pub(super) struct ProxyConnection {
     port: u16,
     tls: Option<Tls>,
     connection: Connection,
+    member: Member,
     side: Side,
     dispatch: Dispatch,
     shutdown: Arc<Shutdown>,
@@ -100,14 +104,17 @@ impl ProxyConnection {
         let tls = tls.map(|settings| Tls::new(settings, &config.host));
         let side = service.side();
         let connection = Connection::new(format!("{side} {}", config.address(port)));
+        let member = config.affinity.add(connection.name());
         let context = Context {
             connection: connection.clone(),
+            member: member.clone(),
             status: Arc::clone(&status),
             is_plain: config.tls.is_none(),
             keepalive: config.keepalive,
         };
         Ok(ProxyConnection {
             connection,
+            member,
             config,
             port,
             tls: tls.transpose()?,
@@ -167,6 +174,7 @@ impl ProxyConnection {
     fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
         let (host, heartbeat) = (&self.config.host, &self.status.reader);
         let addresses = resolve(host, self.port, &self.connection, heartbeat, &self.shutdown)?;
+        let addresses = self.member.order(self.port, addresses);
         let (socket, address) = socket::connect(&addresses, heartbeat)?;
         let transport = self.transport(socket)?;
         let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
@@ -181,6 +189,7 @@ impl ProxyConnection {
         self.connection
             .step(format_args!("connected to {address}{agreed}"));
         self.status.set(Phase::Opening);
+        self.member.connected(address, Arc::clone(&waker));
         let reason = self.serve(&transport, &waker);
         // Whoever waits for the end waits for the account of losses, too.
         drop(serving);
@@ -246,6 +255,7 @@ impl ProxyConnection {
             // From here on nobody sends: what was answered with success is queued.
             is_opening = self.dispatch.is_opening();
             is_unheard = self.dispatch.is_unheard(&[]);
+            self.member.ended(!is_opening);
             self.dispatch.disconnected();
             outbox.send(Item::End);
             self.status.reader.beat_before(DRAIN + LINGER);
@@ -285,10 +295,14 @@ impl ProxyConnection {
     /// Counts what the end of the connection cost, and settles why it ended.
     fn account(&self, reason: Disconnect, ended: Ended, writer_broke: bool) -> Disconnect {
         // The system tells one of the two threads.
-        let is_timeout = match &reason {
-            Disconnect::Broken { error, .. } => socket::is_timeout(error),
-            _ => false,
-        } || ended.error.as_ref().is_some_and(socket::is_timeout);
+        let reading = match &reason {
+            Disconnect::Broken { error, .. } => Some(error),
+            _ => None,
+        };
+        let is_timeout = reading
+            .into_iter()
+            .chain(&ended.error)
+            .any(socket::is_timeout);
         let count = ended.lost_updates(is_timeout);
         if count > 0 {
             self.status.lost_updates.fetch_add(count, Ordering::Relaxed);

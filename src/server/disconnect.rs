@@ -48,6 +48,17 @@ pub enum Disconnect {
     },
     /// The init cannot be agreed to (section 3).
     Refused(String),
+    /// The init is that of another server than the one that serves another connection.
+    OtherServer {
+        /// Where this one is.
+        address: SocketAddr,
+        /// Where the other one is.
+        at: SocketAddr,
+        /// The name of the connection that is served there.
+        by: String,
+    },
+    /// The server was restarted, as the connection of this name has found.
+    Superseded(String),
     /// The peer broke the protocol's rules (section 8).
     Protocol(String),
     /// The peer does not speak ARI: what came, and the option that names its port.
@@ -70,7 +81,7 @@ impl Disconnect {
         match self {
             // What TLS found fault with: the peer is to get an alert that says so.
             Disconnect::Broken { error, .. } => error.kind() != io::ErrorKind::InvalidData,
-            Disconnect::ClosedAtHello { .. } => true,
+            Disconnect::ClosedAtHello { .. } | Disconnect::Superseded(_) => true,
             _ => false,
         }
     }
@@ -156,6 +167,17 @@ impl fmt::Display for Disconnect {
             Disconnect::Broken { doing, error } => write!(f, "lost while {doing}: {error}"),
             // A provider's words may be anything.
             Disconnect::Refused(why) => write!(f, "refused: {}", Escaped(why.as_bytes())),
+            Disconnect::OtherServer { address, at, by } => write!(
+                f,
+                "closed at the init: {address} is another server than {at}, to which {by} is \
+                 connected; it is avoided for as long as that lasts"
+            ),
+            Disconnect::Superseded(by) => {
+                write!(
+                    f,
+                    "lost: the server was restarted, as the init of {by} shows"
+                )
+            }
             Disconnect::Protocol(what) => write!(f, "lost: protocol error: {what}"),
             Disconnect::NotAri(what, option) => write!(
                 f,

@@ -2,6 +2,7 @@
 //!
 //! It knows neither socket nor TLS; a reader feeds it.
 
+use super::affinity::Member;
 use super::credentials::Credentials;
 use super::disconnect::Disconnect;
 use super::init::{self, Init, InitWait};
@@ -115,6 +116,8 @@ impl Call<'_> {
 pub struct Context {
     /// The connection's name and its limits in the log.
     pub connection: Connection,
+    /// Its part among the connections to one server.
+    pub member: Member,
     /// What it is doing, for those who ask.
     pub status: Arc<Status>,
     /// Whether it is without TLS.
@@ -302,6 +305,10 @@ impl Dispatch {
                 return Ok(());
             }
         };
+        // Not even a refusal is for another server: its Proxy would take it for a failed init.
+        let instance = parameters.get("server.instance_id");
+        let instance = instance.as_deref().filter(|id| !id.is_empty());
+        self.context.member.init(instance)?;
         let init = Init::read(&parameters);
         let version = match init.agree(self.side, method) {
             Ok(version) => version,
@@ -415,6 +422,11 @@ impl Dispatch {
         self.encoding.is_none() && self.wait.is_silent(pending)
     }
 
+    /// Why the connection has to end, if another one to the same server says so.
+    pub fn superseded(&self) -> Option<Disconnect> {
+        self.context.member.superseded()
+    }
+
     /// Whether the init was not answered yet.
     pub fn is_opening(&self) -> bool {
         self.encoding.is_none()
@@ -439,6 +451,7 @@ fn peer_speaks_tls() -> Disconnect {
 
 #[cfg(test)]
 mod tests {
+    use super::super::affinity::Affinity;
     use super::super::metadata::MetadataService;
     use super::*;
     use crate::provider::{MetadataError, MetadataProvider};
@@ -463,6 +476,7 @@ mod tests {
         let provider = Slow(Arc::clone(&status), Arc::clone(&dues));
         let context = Context {
             connection: Connection::new("metadata".into()),
+            member: Affinity::default().add("metadata"),
             status,
             is_plain: true,
             keepalive: None,

@@ -14,6 +14,7 @@
 //! # Ok::<(), chat_adapter::server::Disconnect>(())
 //! ```
 
+use super::affinity::Affinity;
 use super::data::DataService;
 use super::disconnect::Disconnect;
 use super::dispatch::{Context, Dispatch, Service};
@@ -56,6 +57,7 @@ impl LocalProxy {
     fn new(service: Box<dyn Service>) -> LocalProxy {
         let context = Context {
             connection: Connection::new(service.side().to_string()),
+            member: Affinity::default().add(""),
             status: Arc::new(Status::new(None)),
             is_plain: true,
             keepalive: None,

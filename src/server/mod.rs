@@ -22,6 +22,7 @@
 //! What is to be logged goes to the crate `log`.
 
 mod abort;
+mod affinity;
 mod backoff;
 mod connection;
 mod credentials;
@@ -58,6 +59,7 @@ use crate::ari::Side;
 use crate::ari::escape::Escaped;
 use crate::provider::{DataProvider, MetadataProvider, system_time};
 use abort::AbortOnPanic;
+use affinity::Affinity;
 use connection::{Config, ProxyConnection};
 use credentials::SharedCredentials;
 use data::DataService;
@@ -139,6 +141,7 @@ impl Servers {
                 credentials: SharedCredentials::default(),
                 tls: None,
                 keepalive: None,
+                affinity: Affinity::default(),
             },
             heartbeat: None,
             shutdown: Arc::default(),
@@ -146,9 +149,13 @@ impl Servers {
     }
 
     /// The server's host: a name or an address; `localhost` by default.
+    ///
+    /// All connections by this value and its clones are to one server, also where the name stands for
+    /// several. To reach another, on the same host too, call this on a clone.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Servers {
         self.config.host = host.into();
+        self.config.affinity = Affinity::default();
         self
     }
 

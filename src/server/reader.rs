@@ -36,7 +36,7 @@ impl Reader<'_> {
             let timeout = self.heartbeat.interval().into_iter().chain(due).min();
             self.source.set_timeout(timeout);
             // A Proxy that does not take its replies is asked for no more requests.
-            let is_stopping = || self.shutdown.is_requested();
+            let is_stopping = || self.shutdown.is_requested() || dispatch.superseded().is_some();
             self.outbox.wait_for_room(self.heartbeat, is_stopping);
             self.heartbeat.beat();
             let read = lines.fill(input);
@@ -55,7 +55,11 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     let reason = match error.kind() {
-                        ErrorKind::WouldBlock | ErrorKind::Interrupted => continue,
+                        ErrorKind::WouldBlock => continue,
+                        ErrorKind::Interrupted => match dispatch.superseded() {
+                            Some(reason) => return reason,
+                            None => continue,
+                        },
                         ErrorKind::ConnectionReset => dispatch.end_of_stream(lines.pending(), true),
                         // TLS without close_notify, before the init: as good as any end.
                         ErrorKind::UnexpectedEof if dispatch.is_opening() => {
