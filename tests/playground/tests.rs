@@ -155,7 +155,7 @@ fn a_proxy_serves_one_adapter_at_a_time() {
     first.read_line(&mut line).unwrap();
     assert!(line.contains("|NUS|S|a+b|S|#|"), "{line}");
     drop(first);
-    assert!(client.await_line("CONERR").starts_with("CONERR,1,"));
+    assert!(client.await_line("CONERR").starts_with("CONERR,6,"));
     // Its end is noticed in a moment.
     while open(playground.metadata).is_none() {}
     playground.end();

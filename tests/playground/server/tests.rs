@@ -720,7 +720,7 @@ fn a_session_that_was_opening_when_the_adapter_was_lost_is_refused() {
         .adapter_line(Side::Metadata, &format!("{id}|NUS|D|0.0|B|0"));
     assert_eq!(setup.methods(), "NUS NNS");
     setup.server.adapter_down(Side::Metadata);
-    assert!(setup.told(1).starts_with("CONERR,1,"));
+    assert!(setup.told(1).starts_with("CONERR,6,"));
     setup.server.adapter_up(Side::Metadata, Encoding::Smart);
     assert_eq!(setup.methods(), "NSC");
 }
