@@ -84,7 +84,7 @@ pub(crate) fn run(
         );
         goals.note(
             "static executable, MiB",
-            Bound::AtMost(2.5),
+            Bound::AtMost(2.75),
             build.size / mebibyte,
         );
     }
