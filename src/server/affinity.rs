@@ -85,8 +85,10 @@ impl Member {
             }
             let passed_over = [&served[..], &own.avoided].concat();
             addresses.retain(|address| !passed_over.iter().any(|other| is_same(address, other)));
-            addresses.sort_by_key(|address| !own.last.is_some_and(|last| is_same(address, &last)));
-            [served, addresses].concat()
+            let is_last =
+                |address: &SocketAddr| own.last.is_some_and(|last| is_same(address, &last));
+            let (last, rest): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_last);
+            [served, last, rest].concat()
         })
     }
 
