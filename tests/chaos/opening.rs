@@ -37,12 +37,11 @@ impl Opening {
     pub(crate) fn draw(random: &mut Random, long: bool) -> Self {
         use Opening::*;
         if long && random.chance(1) {
-            return random.pick(&[TurnAway, FinishAfterHello]);
+            return random.pick(&[TurnAway, FinishAfterHello, Stranger]);
         }
         let failures = [
             ResetAtOnce,
             ResetAfterHello,
-            Stranger,
             ResetInInit,
             ResetAfterInit,
             TooEarly,
@@ -55,7 +54,12 @@ impl Opening {
 
     /// Whether the adapter takes it for something that only a person can mend.
     pub(crate) fn is_lasting(self) -> bool {
-        matches!(self, Opening::TurnAway | Opening::FinishAfterHello)
+        let lasting = [
+            Opening::TurnAway,
+            Opening::FinishAfterHello,
+            Opening::Stranger,
+        ];
+        lasting.contains(&self)
     }
 
     /// Whether the adapter may have agreed to the init without the Proxy knowing.

@@ -75,7 +75,7 @@ fn a_reload_is_announced_and_then_done() {
         let at = at.expect("a time");
         assert!(at > last, "{at} after {last}");
         last = at;
-        assert_eq!(systemd.next(), "READY=1\n");
+        systemd.wait_for(|text| text == "READY=1\n");
         adapter.wait_for_log_nth(&["reloaded:"], nth);
     }
 }
