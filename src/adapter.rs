@@ -2,8 +2,10 @@
 
 use crate::chat::{ChatData, ChatMetadata, Room};
 use crate::credentials::Sources;
+use crate::server::file::When;
 use crate::server::{DataProviderServer, MetadataProviderServer, Servers};
 use crate::start_error::StartError;
+use crate::time_zone;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,16 +69,16 @@ impl Adapter {
     /// [`StartError`], when credentials or certificates are no good, or when there is no thread
     /// to be had.
     pub fn start(config: Config) -> Result<Adapter, StartError> {
-        let warnings = read_credentials(&config.servers, &config.credentials)?;
+        let warnings = read_credentials(&config.servers, &config.credentials, When::Start)?;
         log::info!("{config}");
         for warning in &warnings {
             log::warn!("{warning}");
         }
         let servers = config.servers;
         let room = Arc::new(Room::default());
-        let zone = jiff::tz::TimeZone::system();
+        let local = time_zone::local();
         let metadata = servers.metadata(config.metadata_port, || {
-            ChatMetadata::new(Arc::clone(&room), zone.clone())
+            ChatMetadata::new(Arc::clone(&room), local.clone())
         })?;
         let data = servers.data(config.data_port, || ChatData::new(Arc::clone(&room)))?;
         Ok(Adapter {
@@ -95,7 +97,7 @@ impl Adapter {
     /// [`StartError`]; what was known before is used on then.
     pub fn reload(&self) -> Result<(), StartError> {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let warnings = read_credentials(&self.servers, &self.sources)?;
+        let warnings = read_credentials(&self.servers, &self.sources, When::Reload)?;
         for warning in warnings.iter().filter(|w| !warned.contains(w)) {
             log::warn!("{warning}");
         }
@@ -139,8 +141,12 @@ impl Adapter {
 }
 
 /// Reads the credentials for connections to come; yields what an operator should know of them.
-fn read_credentials(servers: &Servers, sources: &Sources) -> Result<Vec<String>, StartError> {
-    let found = sources.find(|name| std::env::var_os(name))?;
+fn read_credentials(
+    servers: &Servers,
+    sources: &Sources,
+    when: When,
+) -> Result<Vec<String>, StartError> {
+    let found = sources.find(|name| std::env::var_os(name), when)?;
     if servers.current_credentials().is_some() && found.credentials.is_none() {
         return Err(StartError::Other(
             "there were credentials, and now there are none".into(),

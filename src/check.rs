@@ -2,7 +2,8 @@
 //! changes nothing, so that it can be run beside the service.
 
 use crate::ari::Side;
-use crate::{Config, StartError};
+use crate::server::file::When;
+use crate::{Config, StartError, time_zone};
 
 /// Adds a line to `found` for each thing that a start would find, and for what the server must have.
 ///
@@ -10,11 +11,14 @@ use crate::{Config, StartError};
 /// [`StartError`], as a start would give it.
 pub fn check(config: &Config, found: &mut Vec<String>) -> Result<(), StartError> {
     let Config { servers, .. } = config;
-    let credentials = config.credentials.find(|name| std::env::var_os(name))?;
+    let credentials = config
+        .credentials
+        .find(|name| std::env::var_os(name), When::Start)?;
     servers.set_credentials(credentials.credentials);
     found.push(config.to_string());
     found.push(format!("credentials: {}", credentials.origin));
     found.extend(credentials.warnings);
+    time_zone::local(); // for what it warns of
     let ports = [
         (Side::Metadata, config.metadata_port),
         (Side::Data, config.data_port),

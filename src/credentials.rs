@@ -3,16 +3,12 @@
 //! does with them.
 
 use crate::ari::escape::Escaped;
+use crate::server::file::{self, Content, When};
 use crate::server::{Credentials, Secret};
 use crate::start_error::StartError;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-
-/// The most that is read of a file, in bytes.
-const LARGEST: u64 = 1 << 20;
 
 /// What a file of the service manager is called in an error.
 const CREDENTIAL: &str = "the credential";
@@ -44,7 +40,11 @@ impl Sources {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn find(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Lookup, StartError> {
+    pub(crate) fn find(
+        &self,
+        env: impl Fn(&str) -> Option<OsString>,
+        when: When,
+    ) -> Result<Lookup, StartError> {
         let mut warnings = Vec::new();
         let variable = |name: &str| {
             let value = env(name).filter(|value| !value.is_empty());
@@ -53,10 +53,14 @@ impl Sources {
                 StartError::Usage(format!("the variable {name} holds what is not UTF-8"))
             })
         };
+        // None if there is no such file.
         let service_file = |name: &str| {
             let directory = env("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty())?;
             let file = Path::new(&directory).join(name);
-            file.try_exists().unwrap_or(true).then_some(file)
+            match file::read(CREDENTIAL, &file, when) {
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                content => Some(text(CREDENTIAL, &file, content)),
+            }
         };
 
         let user = if let Some(user) = &self.user {
@@ -64,8 +68,8 @@ impl Sources {
         } else if let Some(user) = variable("CHAT_ADAPTER_USER")? {
             Some((user, "CHAT_ADAPTER_USER".into()))
         } else {
-            let file = service_file("chat-adapter.user");
-            file.map(|file| read(CREDENTIAL, &file)).transpose()?
+            let user = service_file("chat-adapter.user").transpose()?;
+            user.map(|(user, origin, _)| (user, origin))
         };
         let password = if let Some(password) = &self.password {
             warnings.push(
@@ -76,13 +80,14 @@ impl Sources {
             );
             Some((password.clone(), "--password".to_owned()))
         } else if let Some(file) = &self.password_file {
-            Some(read_password("--password-file", file, &mut warnings)?)
+            let option = "--password-file";
+            let found = text(option, file, file::read(option, file, when))?;
+            Some(secret(found, &mut warnings))
         } else if let Some(password) = variable("CHAT_ADAPTER_PASSWORD")? {
             Some((Secret::new(password), "CHAT_ADAPTER_PASSWORD".into()))
         } else {
-            let file = service_file("chat-adapter.password");
-            let password = file.map(|file| read_password(CREDENTIAL, &file, &mut warnings));
-            password.transpose()?
+            let password = service_file("chat-adapter.password").transpose()?;
+            password.map(|found| secret(found, &mut warnings))
         };
 
         let usage = |what: &str| Err(StartError::Usage(what.into()));
@@ -113,39 +118,29 @@ impl Sources {
     }
 }
 
-/// A file's text and where that is, with a warning if everybody can read it.
-fn read_password(
-    what: &str,
-    file: &Path,
-    warnings: &mut Vec<String>,
-) -> Result<(Secret, String), StartError> {
-    let (text, origin) = read(what, file)?;
-    if fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
-        let file = Escaped::of(file);
+/// What a file holds, what that file is, and whether everybody can read it.
+type Found = (String, String, bool);
+
+fn secret((text, origin, is_public): Found, warnings: &mut Vec<String>) -> (Secret, String) {
+    if is_public {
         warnings.push(format!(
-            "{file} holds the password and can be read by everybody; its mode should be 0600 or 0400"
+            "{origin} holds the password and can be read by everybody; its mode should be 0600 or 0400"
         ));
     }
-    Ok((Secret::new(text), origin))
+    (Secret::new(text), origin)
 }
 
-/// A file's text without one line end at its end; and `what` it is with its name, as an error has it.
-fn read(what: &str, file: &Path) -> Result<(String, String), StartError> {
-    let name = format!("{what} {}", Escaped::of(file));
-    let error = |problem: &str| StartError::Other(format!("{name} {problem}"));
-    let mut bytes = Vec::new();
-    File::open(file)
-        .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
-        .map_err(|cause| error(&format!("cannot be read: {cause}")))?;
-    if bytes.len() as u64 == LARGEST {
-        return Err(error("is too large for what it should hold"));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| error("is not UTF-8"))?;
+/// The text of a file without one line end at its end. An error begins with `what` the file is.
+fn text(what: &str, file: &Path, content: io::Result<Content>) -> Result<Found, StartError> {
+    let origin = format!("{what} {}", Escaped::of(file));
+    let error = |problem: &str| StartError::Other(format!("{origin} {problem}"));
+    let content = content.map_err(|cause| error(&format!("cannot be read: {cause}")))?;
+    let text = String::from_utf8(content.bytes).map_err(|_| error("is not UTF-8"))?;
     let line = text.strip_suffix("\r\n").or(text.strip_suffix('\n'));
     let line = line.unwrap_or(&text);
     match line.is_empty() {
         true => Err(error("is empty")),
-        false => Ok((line.to_owned(), name)),
+        false => Ok((line.to_owned(), origin, content.is_public)),
     }
 }
 
@@ -199,22 +194,22 @@ mod tests {
             "CHAT_ADAPTER_PASSWORD" => Some("env password".into()),
             other => service(other),
         };
-        assert_eq!(pair(&sources.find(|_| None).unwrap()), None);
+        assert_eq!(pair(&sources.find(|_| None, When::Start).unwrap()), None);
         assert_eq!(
-            pair(&sources.find(service).unwrap()),
+            pair(&sources.find(service, When::Start).unwrap()),
             Some(("service-user", " service password "))
         );
         assert_eq!(
-            pair(&sources.find(all).unwrap()),
+            pair(&sources.find(all, When::Start).unwrap()),
             Some(("env-user", "env password"))
         );
         sources.password_file = Some(file);
-        let found = sources.find(all).unwrap();
+        let found = sources.find(all, When::Start).unwrap();
         assert_eq!(pair(&found), Some(("env-user", "from file\n")));
         assert!(found.warnings.is_empty());
         sources.user = Some("user1".into());
         sources.password = Some(Secret::new("pwd1".into()));
-        let found = sources.find(all).unwrap();
+        let found = sources.find(all, When::Start).unwrap();
         assert_eq!(pair(&found), Some(("user1", "pwd1")));
         assert!(found.warnings[0].contains("--password-file"));
     }
@@ -234,7 +229,7 @@ mod tests {
                 password: None,
                 password_file: Some(file.clone()),
             };
-            let Err(StartError::Other(text)) = sources.find(|_| None) else {
+            let Err(StartError::Other(text)) = sources.find(|_| None, When::Start) else {
                 panic!("{}", file.display())
             };
             let named = format!("--password-file {} ", file.display());
@@ -246,13 +241,13 @@ mod tests {
             password: None,
             password_file: Some(dir.file("open", b"p", 0o644)),
         };
-        let found = sources.find(|_| None).unwrap();
+        let found = sources.find(|_| None, When::Start).unwrap();
         assert!(found.warnings[0].contains("everybody"));
         dir.file("chat-adapter.user", b"u", 0o644);
         dir.file("chat-adapter.password", b"p", 0o644);
         let directory = dir.0.clone().into_os_string();
         let service = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| directory.clone());
-        let found = Sources::default().find(service).unwrap();
+        let found = Sources::default().find(service, When::Start).unwrap();
         let [warning] = &found.warnings[..] else {
             panic!("{:?}", found.warnings)
         };
@@ -268,7 +263,7 @@ mod tests {
             ("CHAT_ADAPTER_USER", "no password"),
             ("CHAT_ADAPTER_PASSWORD", "no user"),
         ] {
-            let Err(StartError::Usage(text)) = sources.find(only(name)) else {
+            let Err(StartError::Usage(text)) = sources.find(only(name), When::Start) else {
                 panic!("{name}")
             };
             assert!(text.contains(missing), "{text}");

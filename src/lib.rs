@@ -153,6 +153,8 @@ pub mod service;
 pub mod signals;
 #[cfg(feature = "program")]
 mod start_error;
+#[cfg(feature = "program")]
+mod time_zone;
 
 #[cfg(feature = "program")]
 pub use adapter::{Adapter, Config};

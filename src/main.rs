@@ -4,8 +4,10 @@ use chat_adapter::cli::{self, Command};
 use chat_adapter::service::ServiceNotifier;
 use chat_adapter::signals::{self, Action, Signals};
 use chat_adapter::{Adapter, Config, StartError, check, logging, server};
+use crossbeam_channel::Receiver;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 fn main() -> ExitCode {
     signals::survive_size_limit();
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
             let outcome = check::check(&config, &mut found);
             let printed = print(&(found.join("\n") + "\n"));
             if outcome.is_ok() {
+                logging::flush();
                 return printed;
             }
             outcome
@@ -60,18 +63,49 @@ fn run(mut config: Config) -> Result<(), StartError> {
     if let Some(heartbeat) = service.heartbeat() {
         config.servers = config.servers.heartbeat(heartbeat);
     }
-    let adapter = Adapter::start(config)?;
-    service.ready();
+    // Files may take their time, which neither signals nor the watchdog wait for.
+    let starting = signals.begin("start", || Adapter::start(config))?;
+    let mut adapter = None;
+    let mut is_reload_wanted = false;
+    let mut reloading: Option<Receiver<()>> = None;
     loop {
-        service.update(&adapter);
         match signals.wait(service.interval())? {
-            Some(Action::LogState) => log::info!("{}", adapter.state()),
-            Some(Action::Reload) => service.reloading(|| reload(&adapter)),
+            Some(Action::LogState) => log::info!("{}", state(&adapter)),
+            Some(Action::Reload) => is_reload_wanted = true,
             Some(Action::Stop) => break,
             None => {}
         }
+        if let Ok(started) = starting.try_recv() {
+            adapter = Some(Arc::new(started?));
+            service.ready();
+        }
+        if reloading.take_if(|done| !done.is_empty()).is_some() {
+            service.ready();
+        }
+        let is_alive = adapter.as_ref().is_none_or(|adapter| adapter.is_alive());
+        service.update(is_alive, state(&adapter));
+        if is_reload_wanted
+            && reloading.is_none()
+            && let Some(adapter) = adapter.clone()
+        {
+            is_reload_wanted = false;
+            service.reloading();
+            match signals.begin("reload", move || reload(&adapter)) {
+                Ok(done) => reloading = Some(done),
+                Err(error) => {
+                    not_reloaded(error.into());
+                    service.ready();
+                }
+            }
+        }
     }
     service.stopping();
+    // It may have come to be at the last moment.
+    let adapter = adapter.or_else(|| Some(Arc::new(starting.try_recv().ok()?.ok()?)));
+    let Some(adapter) = adapter else {
+        log::info!("ended before it had started");
+        return Ok(());
+    };
     adapter.request_stop();
     log::info!("ending: what was answered is written out first");
     match adapter.stop(server::DRAIN) {
@@ -81,9 +115,18 @@ fn run(mut config: Config) -> Result<(), StartError> {
     Ok(())
 }
 
+fn state(adapter: &Option<Arc<Adapter>>) -> String {
+    let adapter = adapter.as_ref();
+    adapter.map_or("starting".into(), |adapter| adapter.state())
+}
+
 fn reload(adapter: &Adapter) {
     match adapter.reload() {
         Ok(()) => log::info!("reloaded: connections to come use what was read"),
-        Err(problem) => log::error!("not reloaded, what was known is used on: {problem}"),
+        Err(problem) => not_reloaded(problem),
     }
+}
+
+fn not_reloaded(problem: StartError) {
+    log::error!("not reloaded, what was known is used on: {problem}");
 }

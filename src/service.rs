@@ -1,7 +1,6 @@
 //! What the service manager is told by the protocol of `sd_notify`: that the program is ready, how
 //! it is, that it is alive. Without a service manager nobody is told and nobody wakes for it.
 
-use crate::Adapter;
 use crate::ari::escape::Escaped;
 use rustix::time::{ClockId, clock_gettime};
 use std::env;
@@ -74,7 +73,7 @@ impl ServiceNotifier {
     }
 
     /// Pings the watchdog, if all threads are alive, and sends what is new or was dropped before.
-    pub fn update(&mut self, adapter: &Adapter) {
+    pub fn update(&mut self, is_alive: bool, status: String) {
         if self.manager.is_none() {
             return;
         }
@@ -82,30 +81,27 @@ impl ServiceNotifier {
             self.ready();
         }
         if self.watchdog.is_some() {
-            if adapter.is_alive() {
+            if is_alive {
                 self.notify("WATCHDOG=1\n");
             } else {
                 log::error!("a thread is stuck: the service manager is left to end this");
             }
         }
-        let status = adapter.state();
         if status != self.status && self.notify(&format!("STATUS={status}\n")) {
             self.status = status;
         }
     }
 
-    /// The configuration is good and the threads run.
+    /// The configuration is good and the threads run, or a reload is done.
     pub fn ready(&mut self) {
         self.owes_ready = !self.notify("READY=1\n");
     }
 
-    /// Runs `reload` between the notifications that it begins and that it is done.
-    pub fn reloading(&mut self, reload: impl FnOnce()) {
+    /// A reload begins.
+    pub fn reloading(&mut self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
         self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
-        reload();
-        self.ready();
     }
 
     /// The end was asked for.

@@ -1,12 +1,14 @@
 //! Signals, as something the main thread can wait for. It says what a signal asks for, and does not
 //! know how that is done.
 
+use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 /// What a signal asks for.
@@ -39,6 +41,8 @@ pub fn survive_size_limit() {
 pub struct Signals {
     raised: Vec<(Action, Arc<AtomicBool>)>,
     wakeup: UnixStream,
+    /// Wakes [`wait`](Self::wait).
+    waker: UnixStream,
 }
 
 impl Signals {
@@ -48,7 +52,7 @@ impl Signals {
     /// # Errors
     /// The system's, when there is no socket to be had.
     pub fn new() -> io::Result<Signals> {
-        let (wakeup, writer) = UnixStream::pair()?;
+        let (wakeup, waker) = UnixStream::pair()?;
         let mut raised = Vec::new();
         let is_ending = Arc::new(AtomicBool::new(false));
         for (signal, action) in ACTIONS {
@@ -60,32 +64,64 @@ impl Signals {
             let flag = Arc::new(AtomicBool::new(false));
             // In this order: after the wakeup the flag is set.
             flag::register(signal, Arc::clone(&flag))?;
-            pipe::register(signal, writer.try_clone()?)?;
+            pipe::register(signal, waker.try_clone()?)?;
             raised.push((action, flag));
         }
-        Ok(Signals { raised, wakeup })
+        Ok(Signals {
+            raised,
+            wakeup,
+            waker,
+        })
     }
 
-    /// Blocks until a signal comes. After `timeout`, if there is one, it is `None`.
+    /// Blocks until a signal comes. It is `None` after `timeout`, if there is one, and when work that
+    /// was [begun](Self::begin) is done.
     ///
     /// # Errors
     /// The system's, when the socket cannot be read.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Option<Action>> {
+        let action = self.take();
+        if action.is_some() {
+            return Ok(action);
+        }
         self.wakeup.set_read_timeout(timeout)?;
         loop {
-            let mut raised = self.raised.iter();
-            if let Some((action, _)) = raised.find(|(_, flag)| flag.swap(false, Ordering::SeqCst)) {
-                return Ok(Some(*action));
-            }
-            match self.wakeup.read(&mut [0; 64]) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
+            return match self.wakeup.read(&mut [0; 64]) {
+                Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) => Ok(self.take()),
                 Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => return Ok(None),
-                    _ => return Err(error),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(None),
+                    ErrorKind::Interrupted => continue,
+                    _ => Err(error),
                 },
-            }
+            };
         }
+    }
+
+    fn take(&self) -> Option<Action> {
+        let mut raised = self.raised.iter();
+        let found = raised.find(|(_, flag)| flag.swap(false, Ordering::SeqCst));
+        found.map(|(action, _)| *action)
+    }
+
+    /// Begins work that may block, in a thread of this name. What it gives can be received as soon
+    /// as it is done, which ends a [`wait`](Self::wait).
+    ///
+    /// # Errors
+    /// The system's, when there is no thread to be had.
+    pub fn begin<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<Receiver<T>> {
+        let (done, outcome) = bounded(1);
+        let mut waker = self.waker.try_clone()?;
+        let thread = thread::Builder::new().name(name.into());
+        thread.spawn(move || {
+            // Nobody may be waiting any more.
+            let _ = done.send(work());
+            let _ = waker.write(&[0]);
+        })?;
+        Ok(outcome)
     }
 }

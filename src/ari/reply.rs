@@ -57,7 +57,7 @@ impl ErrorKind {
 
     /// Whether the reply to `method` may say so.
     pub fn is_allowed_for(self, method: Method) -> bool {
-        self == ErrorKind::Generic || method.errors().contains(&self.token())
+        self == ErrorKind::Generic || method.errors().any(|token| token == self.token())
     }
 }
 

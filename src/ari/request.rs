@@ -60,26 +60,26 @@ impl Method {
     /// What the protocol says of each: its name, which Proxy calls it (`None`: both do), and the errors
     /// that it may be answered beside `E` (sections 3, 6 and 7). In the order of the declaration;
     /// messages first, since nearly all requests are messages.
-    const ALL: &[(Method, &str, Option<Side>, &[&str]); 19] = &[
-        (Method::Num, "NUM", METADATA, &["EN", "EC"]),
-        (Method::Mpi, "MPI", METADATA, &["EM"]),
-        (Method::Dpi, "DPI", DATA, &["ED"]),
-        (Method::Close, "CLOSE", None, &[]),
-        (Method::Nus, "NUS", METADATA, &["EA", "ER", "EC"]),
-        (Method::Nua, "NUA", METADATA, &["EA", "ER", "EC"]),
-        (Method::Nns, "NNS", METADATA, &["EN", "EC", "EX"]),
-        (Method::Nsc, "NSC", METADATA, &["EN"]),
-        (Method::Gis, "GIS", METADATA, &["EI"]),
-        (Method::Gsc, "GSC", METADATA, &["EI", "ES"]),
-        (Method::Git, "GIT", METADATA, &[]),
-        (Method::Gui, "GUI", METADATA, &[]),
-        (Method::Nnt, "NNT", METADATA, &["EN", "EC"]),
-        (Method::Ntc, "NTC", METADATA, &["EN"]),
-        (Method::Mda, "MDA", METADATA, &["EN", "EC"]),
-        (Method::Msa, "MSA", METADATA, &["EN", "EC"]),
-        (Method::Mdc, "MDC", METADATA, &["EN", "EC"]),
-        (Method::Sub, "SUB", DATA, &["EU", "EF"]),
-        (Method::Usb, "USB", DATA, &["EU", "EF"]),
+    const ALL: &[(Method, &str, Option<Side>, &str); 19] = &[
+        (Method::Num, "NUM", METADATA, "EN EC"),
+        (Method::Mpi, "MPI", METADATA, "EM"),
+        (Method::Dpi, "DPI", DATA, "ED"),
+        (Method::Close, "CLOSE", None, ""),
+        (Method::Nus, "NUS", METADATA, "EA ER EC"),
+        (Method::Nua, "NUA", METADATA, "EA ER EC"),
+        (Method::Nns, "NNS", METADATA, "EN EC EX"),
+        (Method::Nsc, "NSC", METADATA, "EN"),
+        (Method::Gis, "GIS", METADATA, "EI"),
+        (Method::Gsc, "GSC", METADATA, "EI ES"),
+        (Method::Git, "GIT", METADATA, ""),
+        (Method::Gui, "GUI", METADATA, ""),
+        (Method::Nnt, "NNT", METADATA, "EN EC"),
+        (Method::Ntc, "NTC", METADATA, "EN"),
+        (Method::Mda, "MDA", METADATA, "EN EC"),
+        (Method::Msa, "MSA", METADATA, "EN EC"),
+        (Method::Mdc, "MDC", METADATA, "EN EC"),
+        (Method::Sub, "SUB", DATA, "EU EF"),
+        (Method::Usb, "USB", DATA, "EU EF"),
     ];
 
     /// The method of that name, if it is one a Proxy may call.
@@ -102,8 +102,8 @@ impl Method {
     }
 
     /// The errors that it may be answered beside `E`, as they stand on the wire.
-    pub fn errors(self) -> &'static [&'static str] {
-        Self::ALL[self as usize].3
+    pub fn errors(self) -> impl Iterator<Item = &'static str> {
+        Self::ALL[self as usize].3.split(' ')
     }
 
     /// Whether it opens a connection (section 3).

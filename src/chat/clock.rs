@@ -3,10 +3,41 @@
 use crate::provider::Fields;
 use jiff::{Timestamp, tz::TimeZone};
 
+/// How to tell the local time.
+#[derive(Clone, Debug)]
+pub struct LocalTime {
+    /// The rules of the zone.
+    pub zone: TimeZone,
+    /// So many seconds of the system's clock are taken for leap seconds, which local time is without.
+    pub leap_seconds: i32,
+}
+
+impl LocalTime {
+    /// The time of the day, as `HH:MM:SS`, so many seconds after the epoch.
+    pub fn of(&self, second: u64) -> String {
+        let Ok(Ok(instant)) = i64::try_from(second).map(Timestamp::from_second) else {
+            return "00:00:00".into(); // a clock some thousand years ahead
+        };
+        let east = self.zone.to_offset(instant).seconds() - self.leap_seconds;
+        let time = (instant.as_second() + i64::from(east)).rem_euclid(24 * 3600);
+        let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+        format!("{hour:02}:{minute:02}:{second:02}")
+    }
+}
+
+impl From<TimeZone> for LocalTime {
+    fn from(zone: TimeZone) -> LocalTime {
+        LocalTime {
+            zone,
+            leap_seconds: 0,
+        }
+    }
+}
+
 /// A moment, as fields of an event.
 #[derive(Debug)]
 pub(super) struct Clock {
-    zone: TimeZone,
+    local: LocalTime,
     /// The second that `time` belongs to: to find the local time takes a look into the zone's rules.
     second: u64,
     time: String,
@@ -14,10 +45,10 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock that gives local times of `zone`. Call [`set`](Self::set) before use.
-    pub(super) fn new(zone: TimeZone) -> Clock {
+    /// A clock that gives local times. Call [`set`](Self::set) before use.
+    pub(super) fn new(local: LocalTime) -> Clock {
         Clock {
-            zone,
+            local,
             second: u64::MAX,
             time: String::new(),
             fields: Fields::new(),
@@ -29,7 +60,7 @@ impl Clock {
         let second = millis / 1000;
         if second != self.second {
             self.second = second;
-            self.time = self.local_time(second);
+            self.time = self.local.of(second);
         }
         self.fields.clear();
         self.fields
@@ -41,19 +72,6 @@ impl Clock {
     pub(super) fn fields(&self) -> &Fields {
         &self.fields
     }
-
-    fn local_time(&self, second: u64) -> String {
-        let Ok(Ok(instant)) = i64::try_from(second).map(Timestamp::from_second) else {
-            return "00:00:00".into(); // a clock some thousand years ahead
-        };
-        let time = self.zone.to_datetime(instant).time();
-        format!(
-            "{:02}:{:02}:{:02}",
-            time.hour(),
-            time.minute(),
-            time.second()
-        )
-    }
 }
 
 #[cfg(test)]
@@ -61,8 +79,8 @@ mod tests {
     use super::*;
     use jiff::tz::Offset;
 
-    fn at(zone: TimeZone, millis: u64) -> Fields {
-        let mut clock = Clock::new(zone);
+    fn at(zone: impl Into<LocalTime>, millis: u64) -> Fields {
+        let mut clock = Clock::new(zone.into());
         clock.set(millis);
         clock.fields().clone()
     }
@@ -79,6 +97,11 @@ mod tests {
         assert_eq!(at(TimeZone::UTC, millis), moment("08:00:05", millis));
         let zone = TimeZone::fixed(Offset::constant(1));
         assert_eq!(at(zone, millis), moment("09:00:05", millis));
+        let leap_seconds = LocalTime {
+            zone: TimeZone::fixed(Offset::constant(-9)),
+            leap_seconds: 27,
+        };
+        assert_eq!(at(leap_seconds, millis), moment("22:59:38", millis));
     }
 
     #[test]
@@ -86,7 +109,7 @@ mod tests {
         for millis in [0, u64::MAX] {
             assert_eq!(at(TimeZone::UTC, millis), moment("00:00:00", millis));
         }
-        let mut clock = Clock::new(TimeZone::UTC);
+        let mut clock = Clock::new(TimeZone::UTC.into());
         for (millis, time) in [
             (59_999, "00:00:59"),
             (60_000, "00:01:00"),

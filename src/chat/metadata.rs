@@ -1,11 +1,12 @@
 //! The metadata side: everybody may come in, everything that is said goes into the room.
 
-use super::clock::Clock;
+use super::clock::{Clock, LocalTime};
 use super::room::{ITEM, Room};
 use super::sessions::Sessions;
 use crate::provider::{
     Connection, MetadataError, MetadataProvider, Mode, Names, Parameters, Text, Unsent, system_time,
 };
+use std::borrow::Cow;
 use std::mem::take;
 use std::sync::Arc;
 
@@ -14,6 +15,12 @@ const HISTORY: i32 = 30;
 
 /// What goes before the text of a message, as clients send it.
 const PREFIX: &str = "CHAT|";
+
+/// The most of an address or a user agent that is kept and sent, in bytes of UTF-8, [`CUT`] included.
+const LONGEST_LABEL: usize = 1000;
+
+/// Stands at the end of one that was cut.
+const CUT: &str = "…";
 
 /// What clients show when a session is not known any more.
 const SESSION_LOST: &str = "Session lost! Please reload the browser page(s).";
@@ -33,13 +40,13 @@ pub struct ChatMetadata {
 }
 
 impl ChatMetadata {
-    /// No sessions yet. Messages carry the local time of `zone`.
-    pub fn new(room: Arc<Room>, zone: jiff::tz::TimeZone) -> ChatMetadata {
+    /// No sessions yet. Messages carry the local time.
+    pub fn new(room: Arc<Room>, local: impl Into<LocalTime>) -> ChatMetadata {
         ChatMetadata {
             room,
             sessions: Sessions::default(),
             instance: None,
-            clock: Clock::new(zone),
+            clock: Clock::new(local.into()),
             now: system_time,
             relayed: 0,
             refused: 0,
@@ -75,6 +82,16 @@ impl ChatMetadata {
             _ => "Nobody is subscribed: the message would reach no one",
         })
     }
+}
+
+/// A text that a client chose, cut at a character if it is longer than a label may be.
+fn label(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST_LABEL {
+        return text.into();
+    }
+    let fits = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=LONGEST_LABEL - CUT.len()).rev().find(fits);
+    [&text[..end.unwrap_or(0)], CUT].concat().into()
 }
 
 /// What is neither missing nor empty.
@@ -124,9 +141,8 @@ impl MetadataProvider for ChatMetadata {
         let ip = client_context.get("REMOTE_IP");
         let agent = client_context.get("USER_AGENT");
         let nick = present(agent.as_deref()).or(present(user));
-        let ip = present(ip.as_deref()).unwrap_or("unknown");
-        self.sessions
-            .open(session_id, ip, nick.unwrap_or("unknown"));
+        let [ip, nick] = [present(ip.as_deref()), nick].map(|it| label(it.unwrap_or("unknown")));
+        self.sessions.open(session_id, &ip, &nick);
         self.room.set_sessions(self.sessions.len());
         Ok(())
     }
@@ -187,5 +203,26 @@ impl MetadataProvider for ChatMetadata {
     fn requests_served(&mut self) {
         let (relayed, refused) = (take(&mut self.relayed), take(&mut self.refused));
         self.room.flush(relayed, refused);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_label_is_cut_at_a_character() {
+        for (text, expected) in [
+            ("a".repeat(1000), "a".repeat(1000)),
+            ("a".repeat(1001), "a".repeat(997) + "…"),
+            ("è".repeat(500), "è".repeat(500)),
+            ("è".repeat(501), "è".repeat(498) + "…"),
+            ("\u{1f600}".repeat(2000), "\u{1f600}".repeat(249) + "…"),
+            ("é".repeat(498) + "a…", "é".repeat(498) + "a…"),
+            (String::new(), String::new()),
+        ] {
+            assert_eq!(label(&text), expected);
+            assert!(label(&text).len() <= LONGEST_LABEL);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod metadata;
 mod room;
 mod sessions;
 
+pub use clock::LocalTime;
 pub use data::ChatData;
 pub use metadata::ChatMetadata;
 pub use room::{ITEM, Room};

@@ -93,6 +93,14 @@ impl Connection {
         self.log(Level::Warn, Kind::Trouble, what)
     }
 
+    /// The same, unless the connection is lost again and again.
+    pub(crate) fn trouble_unless_quiet(&self, what: fmt::Arguments<'_>) {
+        match self.0.is_quiet.load(Ordering::Relaxed) {
+            true => self.detail(what),
+            false => drop(self.trouble(what)),
+        }
+    }
+
     /// Warns of a request that is not as it should be.
     pub(crate) fn bad_request(&self, what: fmt::Arguments<'_>) {
         self.log(Level::Warn, Kind::Request, what);

@@ -8,10 +8,12 @@ use super::backoff::{Backoff, SERVED};
 use super::credentials::{Credentials, SharedCredentials};
 use super::disconnect::Disconnect;
 use super::dispatch::{Context, Dispatch, STEADY, Service};
+use super::failures::Failures;
 use super::init;
 use super::orderly_close::{self, LINGER};
 use super::outbox::{Item, Outbox};
 use super::reader::Reader;
+use super::resolve::resolve;
 use super::shutdown::Shutdown;
 use super::socket;
 use super::status::{Phase, Status};
@@ -30,12 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// A failure that repeats is logged so often.
-const LOG_AGAIN: Duration = Duration::from_secs(60);
-
-/// So many different failures in turn are taken for one that repeats.
-const REMEMBERED: usize = 4;
 
 /// How long an orderly end may take: what is queued leaves, the peer sees the end, and what could
 /// not leave is counted.
@@ -85,8 +81,7 @@ pub(super) struct ProxyConnection {
     shutdown: Arc<Shutdown>,
     status: Arc<Status>,
     backoff: Backoff,
-    /// The failures that were logged since a connection served well, and when.
-    logged: Vec<(String, Instant)>,
+    failures: Failures,
 }
 
 impl ProxyConnection {
@@ -121,7 +116,7 @@ impl ProxyConnection {
             shutdown,
             status,
             backoff: Backoff::default(),
-            logged: Vec::new(),
+            failures: Failures::default(),
         })
     }
 
@@ -145,7 +140,10 @@ impl ProxyConnection {
                 true => self.backoff.next_long_wait(),
                 false => self.backoff.next_wait(),
             };
-            self.log_failure(&reason, wait, served);
+            if served >= STEADY {
+                self.failures.clear();
+            }
+            self.failures.log(&self.connection, &reason, wait);
             if self.wait(wait) {
                 return;
             }
@@ -165,39 +163,11 @@ impl ProxyConnection {
         }
     }
 
-    /// Logs what happened, unless it was logged a short while ago. When the same failures repeat
-    /// after being connected, the steps in between are not worth a line either.
-    fn log_failure(&mut self, reason: &Disconnect, wait: Duration, served: Duration) {
-        if served >= STEADY {
-            self.logged.clear();
-        }
-        let text = reason.to_string();
-        let before = self.logged.iter().position(|(logged, _)| *logged == text);
-        let before = before.map(|at| self.logged.remove(at).1);
-        if !matches!(reason, Disconnect::Connect(..) | Disconnect::Resolve(_)) {
-            self.connection.set_quiet(before.is_some());
-        }
-        let millis = wait.as_millis();
-        let what = format_args!("{text}; next try in {millis} ms");
-        let when = match before.filter(|when| when.elapsed() < LOG_AGAIN) {
-            Some(when) => {
-                self.connection.detail(what);
-                Some(when)
-            }
-            // One that the limit suppressed is logged the next time.
-            None => self.connection.trouble(what).then(Instant::now),
-        };
-        self.logged.extend(when.map(|when| (text, when)));
-        if self.logged.len() > REMEMBERED {
-            self.logged.remove(0);
-        }
-    }
-
     /// One connection from its beginning to its end.
     fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
-        let socket = socket::connect(&self.config.host, self.port, &self.status.reader)?;
-        let peer = socket.peer_addr();
-        let peer = peer.map_or_else(|e| e.to_string(), |peer| peer.to_string());
+        let (host, heartbeat) = (&self.config.host, &self.status.reader);
+        let addresses = resolve(host, self.port, &self.connection, heartbeat, &self.shutdown)?;
+        let (socket, address) = socket::connect(&addresses, heartbeat)?;
         let transport = self.transport(socket)?;
         let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
             doing: "opening it",
@@ -209,7 +179,7 @@ impl ProxyConnection {
             Transport::Tls(session) => format!(", {}", session.negotiated()),
         };
         self.connection
-            .step(format_args!("connected to {peer}{agreed}"));
+            .step(format_args!("connected to {address}{agreed}"));
         self.status.set(Phase::Opening);
         let reason = self.serve(&transport, &waker);
         // Whoever waits for the end waits for the account of losses, too.
@@ -222,7 +192,7 @@ impl ProxyConnection {
         let Some(tls) = &mut self.tls else {
             return Ok(Transport::Plain(socket));
         };
-        self.status.reader.beat();
+        self.status.reader.beat_before(tls.longest_read());
         let client = tls.client(&self.connection).map_err(Disconnect::Tls)?;
         self.status.reader.beat_before(tls::HANDSHAKE_TIMEOUT);
         let session = Session::establish(socket, client).map_err(Disconnect::Tls)?;
@@ -237,7 +207,8 @@ impl ProxyConnection {
         let credentials = self.config.credentials.get();
         outbox.send_replies(hello(credentials.as_ref(), &self.config.product));
         self.dispatch.connected(Arc::clone(&outbox), credentials);
-        let (reason, is_opening, ended, writer_broke, ended_at) = thread::scope(|scope| {
+        let (mut is_opening, mut is_unheard) = (true, true);
+        let (reason, ended, writer_broke, ended_at) = thread::scope(|scope| {
             // The scope would wait for the writer, which nobody ends then.
             let _abort = AbortOnPanic;
             let writer = Writer::new(
@@ -257,7 +228,7 @@ impl ProxyConnection {
             });
             let writer = match writer {
                 Ok(writer) => writer,
-                Err(error) => return (no_thread(error), true, None, false, Instant::now()),
+                Err(error) => return (no_thread(error), None, false, Instant::now()),
             };
             let source = Source::new(Arc::clone(transport.socket()), Arc::clone(waker));
             let mut input = transport.reader(&source, || outbox.send(Item::Flush));
@@ -273,7 +244,8 @@ impl ProxyConnection {
             let writer_broke = outbox.is_closed();
             let reason = unless_hello_unread(reason, transport.socket(), &self.shutdown);
             // From here on nobody sends: what was answered with success is queued.
-            let is_opening = self.dispatch.is_opening();
+            is_opening = self.dispatch.is_opening();
+            is_unheard = self.dispatch.is_unheard(&[]);
             self.dispatch.disconnected();
             outbox.send(Item::End);
             self.status.reader.beat_before(DRAIN + LINGER);
@@ -284,7 +256,7 @@ impl ProxyConnection {
                 let _ = transport.socket().shutdown(net::Shutdown::Both);
             }
             let ended = writer.join().ok();
-            (reason, is_opening, ended, writer_broke, ended_at)
+            (reason, ended, writer_broke, ended_at)
         });
         let Some(ended) = ended else { return reason };
         if !outbox.is_closed() {
@@ -292,7 +264,12 @@ impl ProxyConnection {
         }
         // First what TLS knows: a writer only finds that the connection is broken.
         let reason = transport.explain(reason, is_opening);
-        self.account(reason, ended, writer_broke)
+        match self.account(reason, ended, writer_broke) {
+            Disconnect::Broken { error, .. } if is_unheard && is_reset(&error) => {
+                Disconnect::ResetAtHello(error)
+            }
+            reason => reason,
+        }
     }
 
     /// Ends the stream of a connection that is not broken.
@@ -307,7 +284,12 @@ impl ProxyConnection {
 
     /// Counts what the end of the connection cost, and settles why it ended.
     fn account(&self, reason: Disconnect, ended: Ended, writer_broke: bool) -> Disconnect {
-        let count = ended.lost_updates();
+        // The system tells one of the two threads.
+        let is_timeout = match &reason {
+            Disconnect::Broken { error, .. } => socket::is_timeout(error),
+            _ => false,
+        } || ended.error.as_ref().is_some_and(socket::is_timeout);
+        let count = ended.lost_updates(is_timeout);
         if count > 0 {
             self.status.lost_updates.fetch_add(count, Ordering::Relaxed);
             self.connection.trouble(format_args!(
@@ -343,6 +325,13 @@ fn unless_hello_unread(
         },
         _ => reason,
     }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
 }
 
 fn hello(credentials: Option<&Credentials>, product: &str) -> Vec<u8> {

@@ -4,7 +4,7 @@
 //! connections the host has; beside a busy server those are many.
 
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -37,16 +37,33 @@ const ANY_STATE: u32 = u32::MAX;
 /// The timer of a connection whose peer's window is shut.
 const PROBING: u8 = 4;
 
-/// Asks the system; `None` where it does not tell.
-pub fn delivery_of(socket: &TcpStream) -> Option<Delivery> {
-    let request = request(socket.local_addr().ok()?, socket.peer_addr().ok()?);
+/// Asks the system; `None` for a connection that is gone.
+///
+/// # Errors
+/// Why the system does not tell, as under a filter of system calls.
+pub fn delivery_of(socket: &TcpStream) -> io::Result<Option<Delivery>> {
+    let delivery = match (socket.local_addr(), socket.peer_addr()) {
+        (Ok(local), Ok(peer)) => ask(&request(local, peer)),
+        _ => return Ok(None),
+    };
+    match delivery {
+        Err(_) if socket.peer_addr().is_err() => Ok(None),
+        delivery => delivery.map(Some),
+    }
+}
+
+/// Whether all has arrived, or will not arrive any more, as far as the system tells.
+pub fn is_settled(delivery: &io::Result<Option<Delivery>>) -> bool {
+    !matches!(delivery, Ok(Some(delivery)) if *delivery != Delivery::Settled)
+}
+
+fn ask(request: &[u8]) -> io::Result<Delivery> {
     let protocol = Protocol::from(libc::NETLINK_INET_DIAG);
-    let netlink = Socket::new(Domain::from(libc::AF_NETLINK), Type::DGRAM, Some(protocol));
-    let netlink = netlink.ok()?;
-    netlink.set_read_timeout(Some(TIMEOUT)).ok()?;
-    netlink.send(&request).ok()?;
+    let netlink = Socket::new(Domain::from(libc::AF_NETLINK), Type::DGRAM, Some(protocol))?;
+    netlink.set_read_timeout(Some(TIMEOUT))?;
+    netlink.send(request)?;
     let mut answer = [0; 1024];
-    let length = (&netlink).read(&mut answer).ok()?;
+    let length = (&netlink).read(&mut answer)?;
     read_answer(&answer[..length])
 }
 
@@ -80,18 +97,26 @@ fn request(local: SocketAddr, peer: SocketAddr) -> [u8; REQUEST] {
     request
 }
 
-/// Reads an answer; `None` for one that is something else, such as an error.
-fn read_answer(answer: &[u8]) -> Option<Delivery> {
-    let kind = answer.get(4..6)?;
-    let unsent = answer.get(UNSENT..UNSENT + 4)?;
-    if kind != SOCK_DIAG_BY_FAMILY.to_ne_bytes() {
-        return None;
+/// Reads an answer.
+///
+/// # Errors
+/// The one that stands in it, or that it is something else.
+fn read_answer(answer: &[u8]) -> io::Result<Delivery> {
+    let field = |at: usize| answer.get(at..at + 4)?.try_into().ok();
+    let is_a = |kind: u16| answer.get(4..6) == Some(&kind.to_ne_bytes());
+    match (field(HEADER), field(UNSENT)) {
+        (Some(code), _) if is_a(libc::NLMSG_ERROR as u16) => {
+            Err(io::Error::from_raw_os_error(-i32::from_ne_bytes(code)))
+        }
+        (_, Some(unsent)) if is_a(SOCK_DIAG_BY_FAMILY) => {
+            Ok(match (answer[TIMER], answer[COUNT]) {
+                (PROBING, probes) => Delivery::WindowShut(probes),
+                _ if unsent == [0; 4] => Delivery::Settled,
+                (_, repeated) => Delivery::Unacknowledged(repeated),
+            })
+        }
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
-    Some(match (answer[TIMER], answer[COUNT]) {
-        (PROBING, probes) => Delivery::WindowShut(probes),
-        _ if unsent == [0; 4] => Delivery::Settled,
-        (_, repeated) => Delivery::Unacknowledged(repeated),
-    })
 }
 
 #[cfg(test)]
@@ -107,23 +132,30 @@ mod tests {
             answer[76..80].copy_from_slice(&unsent.to_ne_bytes());
             read_answer(&answer)
         };
-        assert_eq!(answer(20, 0, 0, 0), Some(Delivery::Settled));
-        assert_eq!(answer(20, 2, 3, 0), Some(Delivery::Settled));
-        assert_eq!(answer(20, 1, 3, 1), Some(Delivery::Unacknowledged(3)));
-        assert_eq!(answer(20, 4, 2, 1 << 24), Some(Delivery::WindowShut(2)));
+        let is = |answer: io::Result<Delivery>, delivery| assert_eq!(answer.unwrap(), delivery);
+        is(answer(20, 0, 0, 0), Delivery::Settled);
+        is(answer(20, 2, 3, 0), Delivery::Settled);
+        is(answer(20, 1, 3, 1), Delivery::Unacknowledged(3));
+        is(answer(20, 4, 2, 1 << 24), Delivery::WindowShut(2));
         // An error has another type, and is short.
-        assert_eq!(answer(2, 4, 0, 0), None);
-        assert_eq!(read_answer(&[0; 36]), None);
-        assert_eq!(read_answer(&[]), None);
+        let mut error = [0; 36];
+        error[4] = 2;
+        error[16..20].copy_from_slice(&(-libc::EOPNOTSUPP).to_ne_bytes());
+        let error = read_answer(&error).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EOPNOTSUPP));
+        for something_else in [&[0; 36][..], &[]] {
+            let error = read_answer(something_else).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
     }
 
     #[test]
     fn a_connection_that_is_gone_has_no_answer() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert_eq!(delivery_of(&socket), Some(Delivery::Settled));
+        assert_eq!(delivery_of(&socket).unwrap(), Some(Delivery::Settled));
         socket.shutdown(std::net::Shutdown::Both).unwrap();
         drop(listener);
-        assert_eq!(delivery_of(&socket), None);
+        assert_eq!(delivery_of(&socket).unwrap(), None);
     }
 }

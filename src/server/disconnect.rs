@@ -27,7 +27,11 @@ pub enum Disconnect {
         user: Option<String>,
         /// Whether that was without TLS.
         plain: bool,
+        /// Whether it has accepted the same credentials before.
+        is_known: bool,
     },
+    /// The Proxy's system reset the connection right after the hello.
+    ResetAtHello(io::Error),
     /// The Proxy said `CLOSE` (section 5).
     CloseRequest {
         /// Its reason, if it gave one.
@@ -46,8 +50,8 @@ pub enum Disconnect {
     Refused(String),
     /// The peer broke the protocol's rules (section 8).
     Protocol(String),
-    /// The peer does not speak ARI.
-    NotAri(String),
+    /// The peer does not speak ARI: what came, and the option that names its port.
+    NotAri(String, &'static str),
 }
 
 impl Disconnect {
@@ -76,9 +80,10 @@ impl Disconnect {
         match self {
             Disconnect::Tls(error) => error.lasting,
             Disconnect::CloseRequest { at_hello, .. } => at_hello.is_some(),
-            // Without credentials it is more likely a server that is starting or stopping.
-            Disconnect::ClosedAtHello { user, .. } => user.is_some(),
-            Disconnect::Refused(_) => true,
+            // Without credentials, or with good ones, it is more likely a server that is starting
+            // or stopping.
+            Disconnect::ClosedAtHello { user, is_known, .. } => user.is_some() && !is_known,
+            Disconnect::Refused(_) | Disconnect::NotAri(..) => true,
             _ => false,
         }
     }
@@ -110,11 +115,26 @@ impl fmt::Display for Disconnect {
                 write!(f, "the host's name cannot be resolved: {error}")
             }
             Disconnect::Connect(address, error) => {
-                write!(f, "cannot connect to {address}: {error}")
+                write!(f, "cannot connect to {address}: {error}")?;
+                match error.kind() {
+                    io::ErrorKind::ConnectionRefused => {
+                        f.write_str(": no server yet, or another adapter is connected already")
+                    }
+                    _ => Ok(()),
+                }
             }
             Disconnect::Tls(error) => write!(f, "TLS: {error}"),
             Disconnect::Closed => f.write_str("lost: the Proxy closed the connection"),
-            Disconnect::ClosedAtHello { user, plain } => {
+            Disconnect::ClosedAtHello { is_known: true, .. } => f.write_str(
+                "lost: the Proxy closed the connection at the hello, with credentials that it has \
+                 accepted before: its server may be starting or stopping",
+            ),
+            Disconnect::ResetAtHello(error) => write!(
+                f,
+                "lost at the hello: {error}: another adapter may be connected to this Proxy \
+                 already, or its server is stopping"
+            ),
+            Disconnect::ClosedAtHello { user, plain, .. } => {
                 refused_user(f, user.as_deref())?;
                 f.write_str(" without a word (a server that is stopping does so too")?;
                 f.write_str(if *plain {
@@ -137,7 +157,11 @@ impl fmt::Display for Disconnect {
             // A provider's words may be anything.
             Disconnect::Refused(why) => write!(f, "refused: {}", Escaped(why.as_bytes())),
             Disconnect::Protocol(what) => write!(f, "lost: protocol error: {what}"),
-            Disconnect::NotAri(what) => write!(f, "given up: this peer does not speak ARI: {what}"),
+            Disconnect::NotAri(what, option) => write!(
+                f,
+                "given up: this peer does not speak ARI: {what}; is {option} the request_reply_port \
+                 of that Proxy?"
+            ),
         }
     }
 }

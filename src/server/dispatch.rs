@@ -4,7 +4,7 @@
 
 use super::credentials::Credentials;
 use super::disconnect::Disconnect;
-use super::init::{self, CHECK_EVERY, Init, InitWait};
+use super::init::{self, Init, InitWait};
 use super::outbox::{Item, Outbox};
 use super::status::{Phase, Status};
 use super::tls::TlsError;
@@ -23,6 +23,10 @@ use std::time::{Duration, Instant};
 
 /// A connection that served for so long is not lost again and again.
 pub const STEADY: Duration = Duration::from_secs(10);
+
+/// After so many hellos in a row that the Proxy answered by the end of the stream, the credentials
+/// are doubted that it took before: they may have been changed.
+const UNANSWERED: u32 = 10;
 
 /// The first bytes of the record by which a TLS server refuses what is not TLS.
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
@@ -128,6 +132,10 @@ pub struct Dispatch {
     outbox: Arc<Outbox>,
     /// What this connection's hello carried.
     credentials: Option<Credentials>,
+    /// What the last hello carried that was taken.
+    accepted: Option<Credentials>,
+    /// So many hellos since then were answered by the end of the stream.
+    unanswered: u32,
     /// How strings are written; none before the init is answered.
     encoding: Option<Encoding>,
     wait: InitWait,
@@ -138,14 +146,17 @@ pub struct Dispatch {
 impl Dispatch {
     /// Serves with `service`; there is no connection yet.
     pub fn new(service: Box<dyn Service>, context: Context) -> Dispatch {
+        let side = service.side();
         Dispatch {
-            side: service.side(),
+            side,
             service,
             context,
             outbox: Arc::new(Outbox::new().0),
             credentials: None,
+            accepted: None,
+            unanswered: 0,
             encoding: None,
-            wait: InitWait::new(),
+            wait: InitWait::new(side),
             unreported: None,
         }
     }
@@ -154,7 +165,7 @@ impl Dispatch {
     pub fn connected(&mut self, outbox: Arc<Outbox>, credentials: Option<Credentials>) {
         self.outbox = outbox;
         self.credentials = credentials;
-        self.wait = InitWait::new();
+        self.wait = InitWait::new(self.side);
     }
 
     /// Serves all complete lines there are, and sends the replies.
@@ -188,20 +199,19 @@ impl Dispatch {
             Line::TooLong(head) => (head, true),
         };
         let connection = &self.context.connection;
+        // A read brings many lines, and each may take its time.
+        self.context.status.reader.beat();
         log::trace!("{} -> {}", connection.name(), EscapedLine(line));
         let head = Head::of(line);
         let method = head.and_then(|head| Method::named(head.method));
         let (head, method) = match (head, method) {
             (Some(head), Some(method)) if self.may_come(method) => (head, method),
-            _ if line.trim_ascii().is_empty() => return Ok(()),
-            _ if self.encoding.is_none() => {
-                // Where the alert is "unexpected message", its number is a line end.
-                if line.starts_with(TLS_ALERT) {
-                    return Err(peer_speaks_tls());
-                }
-                self.wait.line_is_not_ari(connection, line);
-                return Ok(());
+            // Where the alert is "unexpected message", its number is a line end.
+            _ if self.encoding.is_none() && line.starts_with(TLS_ALERT) => {
+                return Err(peer_speaks_tls());
             }
+            _ if self.encoding.is_none() => return self.wait.line_is_not_ari(connection, line),
+            _ if line.trim_ascii().is_empty() => return Ok(()),
             _ => {
                 let what = match head {
                     Some(_) => "an unknown method",
@@ -279,6 +289,8 @@ impl Dispatch {
     ) -> Result<(), Disconnect> {
         let connection = &self.context.connection;
         let method = call.method;
+        self.accepted = self.credentials.clone();
+        self.unanswered = 0;
         let parameters = match parameters {
             Ok(parameters) => parameters,
             Err(why) => {
@@ -286,7 +298,7 @@ impl Dispatch {
                     "malformed {method}, answered with an error: {why}"
                 ));
                 call.error(ErrorKind::Generic, &why, replies).end();
-                self.wait.has_taken_hello = true;
+                self.wait.init_is_malformed();
                 return Ok(());
             }
         };
@@ -341,37 +353,38 @@ impl Dispatch {
     }
 
     /// What it means that the peer ended the stream now, with `pending` of a line that has not
-    /// ended. `is_reset`: that it did so by a reset, which means something only after an alert.
-    pub fn end_of_stream(&self, pending: &[u8], is_reset: bool) -> Option<Disconnect> {
+    /// ended. `is_reset`: that it did so by a reset, which means something only after words.
+    pub fn end_of_stream(&mut self, pending: &[u8], is_reset: bool) -> Option<Disconnect> {
         let is_opening = self.encoding.is_none();
         if is_opening && pending.starts_with(TLS_ALERT) {
             return Some(peer_speaks_tls());
         }
-        if is_reset {
-            return None;
+        let not_ari = self.wait.end().filter(|_| is_opening);
+        if is_reset || not_ari.is_some() {
+            return not_ari;
         }
-        Some(match is_opening && self.wait.is_silent(pending) {
-            true => Disconnect::ClosedAtHello {
-                user: self.user(),
-                plain: self.context.is_plain,
-            },
-            false => Disconnect::Closed,
+        if !self.is_unheard(pending) {
+            return Some(Disconnect::Closed);
+        }
+        self.unanswered += 1;
+        let is_known = self.accepted.is_some() && self.accepted == self.credentials;
+        Some(Disconnect::ClosedAtHello {
+            user: self.user(),
+            plain: self.context.is_plain,
+            is_known: is_known && self.unanswered <= UNANSWERED,
         })
     }
 
     /// Does what is due at this time, and says how long a read may wait until something is due
-    /// again. `pending` is what there is of a line if nothing came for a while.
+    /// again. `pending` is what there is of a line that has not ended.
     ///
     /// # Errors
     /// [`Disconnect`], when the peer is given up.
-    pub fn tick(&mut self, pending: Option<&[u8]>) -> Result<Option<Duration>, Disconnect> {
+    pub fn tick(&mut self, pending: &[u8]) -> Result<Option<Duration>, Disconnect> {
         let connection = &self.context.connection;
         if self.encoding.is_none() {
-            if let Some(pending) = pending {
-                self.wait.nothing_came(connection, pending);
-            }
-            self.wait.check()?;
-            return Ok(Some(CHECK_EVERY));
+            let left = self.wait.check(connection, pending, Instant::now())?;
+            return Ok(Some(left));
         }
         if let Some((version, since, due)) = &mut self.unreported
             && *due <= Instant::now()
@@ -397,6 +410,11 @@ impl Dispatch {
         self.outbox = Arc::new(Outbox::new().0);
     }
 
+    /// Whether nothing came since the hello, `pending` being what there is of a line.
+    pub fn is_unheard(&self, pending: &[u8]) -> bool {
+        self.encoding.is_none() && self.wait.is_silent(pending)
+    }
+
     /// Whether the init was not answered yet.
     pub fn is_opening(&self) -> bool {
         self.encoding.is_none()
@@ -417,4 +435,49 @@ fn peer_speaks_tls() -> Disconnect {
         message: "the peer speaks it, and --tls was not given".into(),
         lasting: true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metadata::MetadataService;
+    use super::*;
+    use crate::provider::{MetadataError, MetadataProvider};
+    use std::sync::Mutex;
+
+    /// Takes some milliseconds for each message, and notes when the next heartbeat is due.
+    struct Slow(Arc<Status>, Arc<Mutex<Vec<u64>>>);
+
+    impl MetadataProvider for Slow {
+        fn notify_session_close(&mut self, _: &str) -> Result<(), MetadataError> {
+            self.1.lock().unwrap().push(self.0.reader.due());
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(2) {}
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_read_is_a_heartbeat() {
+        let status = Arc::new(Status::new(Some(Duration::from_secs(1))));
+        let dues = Arc::<Mutex<Vec<u64>>>::default();
+        let provider = Slow(Arc::clone(&status), Arc::clone(&dues));
+        let context = Context {
+            connection: Connection::new("metadata".into()),
+            status,
+            is_plain: true,
+            keepalive: None,
+        };
+        let mut dispatch = Dispatch::new(Box::new(MetadataService::new(provider)), context);
+        let (outbox, _items) = Outbox::new();
+        dispatch.connected(Arc::new(outbox), None);
+        let mut lines = LineBuffer::new();
+        let read = ["1|MPI\r\n", &"2|NSC|S|S1\r\n".repeat(3)].concat();
+        lines.fill(&mut read.as_bytes()).unwrap();
+        dispatch.serve(&mut lines).unwrap();
+        let dues = dues.lock().unwrap();
+        assert!(
+            dues.len() == 3 && dues.is_sorted_by(|a, b| a < b),
+            "{dues:?}"
+        );
+    }
 }

@@ -15,6 +15,10 @@ pub struct Heartbeat {
     due: AtomicU64,
 }
 
+/// What may block a thread for a moment without an announcement, such as a log that is not read or
+/// a question to the system.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// No beat is due, ever.
 const NEVER: u64 = u64::MAX;
 
@@ -47,7 +51,7 @@ impl Heartbeat {
     pub fn beat_before(&self, blocking: Duration) {
         if let Some(interval) = self.interval {
             // Twice the time, since a machine may be busy.
-            let due = self.start.elapsed() + interval * 2 + blocking;
+            let due = self.start.elapsed() + interval * 2 + MOMENT + blocking;
             self.due.store(due.as_millis() as u64, Ordering::Relaxed);
         }
     }
@@ -55,6 +59,12 @@ impl Heartbeat {
     /// The thread ends, as it should.
     pub fn stop(&self) {
         self.due.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// When the next beat is due; it grows with each.
+    #[cfg(test)]
+    pub fn due(&self) -> u64 {
+        self.due.load(Ordering::Relaxed)
     }
 
     /// Whether no beat is overdue.

@@ -96,85 +96,161 @@ pub fn keepalive_before_init(configured: Option<Duration>) -> Duration {
     configured.unwrap_or(DEFAULT_KEEPALIVE)
 }
 
-/// So often a wait without end is looked at.
-pub const CHECK_EVERY: Duration = Duration::from_secs(10);
+/// A wait without end is logged after this time.
+const LOG_AFTER: Duration = Duration::from_secs(10);
 
-/// A peer that sent something which is not ARI, and no init, is given up after this time.
+/// A wait that is long for any server is warned of after this time, and again each time.
+const WARN_AFTER: Duration = Duration::from_secs(60);
+
+/// A peer that has begun to speak, and came to no init, is given up after this time.
 const NOT_ARI_AFTER: Duration = Duration::from_secs(30);
-
-/// A long wait is logged so often.
-const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// How much of a line that is not ARI is logged, in bytes.
 const SHOWN: usize = 64;
 
+/// How other services begin what they say to a stranger, and what they are.
+const OTHER_SERVICES: [(&[u8], &str); 7] = [
+    (b"HTTP/", "an HTTP server"),
+    (b"SSH-", "an SSH server"),
+    (b"-ERR", "a Redis or POP3 server"),
+    (b"+OK", "a POP3 server"),
+    (b"220", "an FTP or SMTP server"),
+    (b"* OK", "an IMAP server"),
+    (b"ERROR", "a memcached server"),
+];
+
 /// One connection's wait for its init.
 #[derive(Debug)]
 pub struct InitWait {
+    side: Side,
     since: Instant,
-    logged: Option<Instant>,
-    /// What came that is no request, and when the first of it did.
-    not_ari: Option<(Instant, String)>,
+    /// When to log next that nothing comes.
+    log_at: Instant,
+    /// When the peer began to speak.
+    spoke: Option<Instant>,
+    /// The first line that came and is no request.
+    not_ari: Option<String>,
     /// An init came, and was malformed: the Proxy has taken the hello, and may send another.
     pub has_taken_hello: bool,
 }
 
 impl InitWait {
-    /// A wait that begins now.
-    pub fn new() -> InitWait {
+    /// A wait that begins now, on a connection of this side.
+    pub fn new(side: Side) -> InitWait {
+        let since = Instant::now();
         InitWait {
-            since: Instant::now(),
-            logged: None,
+            side,
+            since,
+            log_at: since + LOG_AFTER,
+            spoke: None,
             not_ari: None,
             has_taken_hello: false,
         }
     }
 
     /// A line came that is no request. The first is logged.
-    pub fn line_is_not_ari(&mut self, connection: &Connection, line: &[u8]) {
-        if self.not_ari.is_none() {
-            let what = EscapedLine(line).to_string();
-            connection.trouble(format_args!(
-                "what came before the init is no request, skipped: {what}"
-            ));
-            self.not_ari = Some((Instant::now(), what));
+    ///
+    /// # Errors
+    /// [`Disconnect::NotAri`], where it shows what the peer is.
+    pub fn line_is_not_ari(
+        &mut self,
+        connection: &Connection,
+        line: &[u8],
+    ) -> Result<(), Disconnect> {
+        self.spoke.get_or_insert_with(Instant::now);
+        if line.trim_ascii().is_empty() || self.not_ari.is_some() {
+            return Ok(());
         }
+        let what = EscapedLine(line).to_string();
+        if let Some((_, name)) = OTHER_SERVICES.iter().find(|row| line.starts_with(row.0)) {
+            return Err(self.given_up(format!("it looks like {name}: {what}")));
+        }
+        let option = self.option();
+        connection.trouble_unless_quiet(format_args!(
+            "what came before the init is no request, skipped: {what}; is {option} right?"
+        ));
+        self.not_ari = Some(what);
+        Ok(())
     }
 
-    /// Nothing came for a while; `pending` is what there is of a line that has not ended.
-    pub fn nothing_came(&mut self, connection: &Connection, pending: &[u8]) {
-        if self.since.elapsed() < CHECK_EVERY {
-            return;
-        }
-        if !pending.is_empty() {
-            let what = EscapedLine(&pending[..pending.len().min(SHOWN)]).to_string();
-            self.not_ari.get_or_insert((self.since, what));
-        }
-        let is_due = self.logged.is_none_or(|at| at.elapsed() >= LOG_EVERY);
-        if self.not_ari.is_none() && is_due {
-            self.logged = Some(Instant::now());
-            connection.set_quiet(false); // this leads somewhere
-            connection.step(format_args!(
-                "waiting for the init; the server may be starting"
-            ));
-        }
+    /// An init came that is malformed, and was answered so: a right one may follow.
+    pub fn init_is_malformed(&mut self) {
+        self.has_taken_hello = true;
+        self.spoke = None;
     }
 
     /// Whether the peer said a word so far, `pending` being what there is of a line.
     pub fn is_silent(&self, pending: &[u8]) -> bool {
-        !self.has_taken_hello && self.not_ari.is_none() && pending.is_empty()
+        !self.has_taken_hello && self.spoke.is_none() && pending.is_empty()
     }
 
-    /// Whether to wait on.
+    /// What it means that the stream ended, if that was not ARI.
+    pub fn end(&self) -> Option<Disconnect> {
+        self.not_ari.clone().map(|what| self.given_up(what))
+    }
+
+    /// Whether to wait on, and for how long until the next look. `pending` is what there is of a
+    /// line that has not ended.
     ///
     /// # Errors
     /// [`Disconnect::NotAri`].
-    pub fn check(&self) -> Result<(), Disconnect> {
-        match &self.not_ari {
-            Some((since, what)) if since.elapsed() >= NOT_ARI_AFTER => {
-                Err(Disconnect::NotAri(what.clone()))
+    pub fn check(
+        &mut self,
+        connection: &Connection,
+        pending: &[u8],
+        now: Instant,
+    ) -> Result<Duration, Disconnect> {
+        if !pending.is_empty() {
+            self.spoke.get_or_insert(now);
+        }
+        if let Some(spoke) = self.spoke {
+            let left = (spoke + NOT_ARI_AFTER).saturating_duration_since(now);
+            return match left.is_zero() {
+                true => Err(self.given_up(self.heard(pending))),
+                false => Ok(left),
+            };
+        }
+        if now >= self.log_at {
+            connection.set_quiet(false); // this leads somewhere
+            let waited = now.duration_since(self.since);
+            if waited < WARN_AFTER {
+                connection.step(format_args!(
+                    "waiting for the init; the server may be starting"
+                ));
+                self.log_at = self.since + WARN_AFTER;
+            } else {
+                connection.trouble(format_args!(
+                    "no init for {} s, waiting on: is the server still starting, older than 7.4, \
+                     or does it have a notify_port and wait for a second connection? Or is {} the \
+                     port of something else?",
+                    waited.as_secs(),
+                    self.option()
+                ));
+                self.log_at = now + WARN_AFTER;
             }
-            _ => Ok(()),
+        }
+        Ok(self.log_at.saturating_duration_since(now))
+    }
+
+    /// What came so far, for the log.
+    fn heard(&self, pending: &[u8]) -> String {
+        let begun = &pending[..pending.len().min(SHOWN)];
+        match &self.not_ari {
+            Some(line) => line.clone(),
+            None if begun.is_empty() => "blank lines alone".into(),
+            None => format!("a line without end: {}", EscapedLine(begun)),
+        }
+    }
+
+    fn given_up(&self, what: String) -> Disconnect {
+        Disconnect::NotAri(what, self.option())
+    }
+
+    /// The option of the program that names this side's port.
+    fn option(&self) -> &'static str {
+        match self.side {
+            Side::Metadata => "--metadata_rrport",
+            Side::Data => "--data_rrport",
         }
     }
 }
@@ -200,6 +276,65 @@ mod tests {
         };
         assert_eq!(read, expected);
         assert_eq!(init("1|MPI|"), Init::default());
+    }
+
+    /// What a peer came to by 29 s and by 30 s after the first of this, if that is the end.
+    fn given_up(lines: &[&str], pending: &[u8]) -> [Option<String>; 2] {
+        let connection = Connection::new("data".into());
+        let mut wait = InitWait::new(Side::Data);
+        let start = Instant::now();
+        for line in lines {
+            if let Err(reason) = wait.line_is_not_ari(&connection, line.as_bytes()) {
+                return [Some(reason.to_string()), None];
+            }
+        }
+        let _ = wait.check(&connection, pending, start);
+        [29, 31].map(|second| {
+            let now = start + Duration::from_secs(second);
+            let checked = wait.check(&connection, pending, now);
+            checked.err().map(|reason| reason.to_string())
+        })
+    }
+
+    #[test]
+    fn a_peer_that_speaks_and_comes_to_no_init_has_half_a_minute() {
+        let port = "is --data_rrport the request_reply_port of that Proxy?";
+        for (lines, pending, what) in [
+            (&[][..], &b"who"[..], "a line without end: who"),
+            (&["", " "], b"", "blank lines alone"),
+            (&["hello", "there"], b"1|", "hello"),
+        ] {
+            let told = format!("given up: this peer does not speak ARI: {what}; {port}");
+            assert_eq!(given_up(lines, pending), [None, Some(told)]);
+        }
+        assert_eq!(given_up(&[], b""), [None, None]);
+    }
+
+    #[test]
+    fn what_shows_which_service_it_is_ends_the_wait_at_once() {
+        for (line, name) in [
+            ("HTTP/1.1 400 Bad Request", "an HTTP server"),
+            ("-ERR unknown command", "a Redis or POP3 server"),
+            ("SSH-2.0-OpenSSH_9.2", "an SSH server"),
+            ("220 mail.example.com ESMTP", "an FTP or SMTP server"),
+        ] {
+            let [told, _] = given_up(&["", line], b"");
+            let what = format!("it looks like {name}: {line}");
+            assert!(told.unwrap().contains(&what), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_silent_peer_is_waited_for_and_looked_at_after_10_and_60_s_and_each_minute() {
+        let connection = Connection::new("data".into());
+        let mut wait = InitWait::new(Side::Data);
+        let mut now = wait.since;
+        let mut looks = Vec::new();
+        for _ in 0..4 {
+            now += wait.check(&connection, b"", now).unwrap();
+            looks.push(now.duration_since(wait.since).as_secs());
+        }
+        assert_eq!(looks, [10, 60, 120, 180]);
     }
 
     #[test]

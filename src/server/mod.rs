@@ -29,6 +29,8 @@ mod data;
 mod diagnosis;
 mod disconnect;
 mod dispatch;
+mod failures;
+pub(crate) mod file;
 mod heartbeat;
 mod init;
 pub mod local;
@@ -36,6 +38,7 @@ mod metadata;
 mod orderly_close;
 mod outbox;
 mod reader;
+mod resolve;
 mod shutdown;
 mod socket;
 mod stall;
@@ -214,7 +217,7 @@ impl Servers {
     /// [`StartError`], as a start would give it.
     pub fn check(&self, ports: &[(Side, u16)], found: &mut Vec<String>) -> Result<(), StartError> {
         let host = &self.config.host;
-        found.push(match socket::resolve(host, 0) {
+        found.push(match resolve::addresses(host, 0) {
             Ok(addresses) => {
                 let addresses = addresses.iter().map(|address| address.ip().to_string());
                 let addresses: Vec<_> = addresses.collect();

@@ -1,6 +1,6 @@
 //! The end of a connection in good order: what was written arrives, then the peer sees the end.
 
-use super::diagnosis::{Delivery, delivery_of};
+use super::diagnosis::{delivery_of, is_settled};
 use super::transport::Transport;
 use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
@@ -46,8 +46,7 @@ pub fn close(transport: &Transport, deadline: Instant) -> bool {
         let now = Instant::now();
         if now >= began + LINGER || now >= deadline || !has_arrived {
             // Where the system does not tell, everything is taken for arrived.
-            let delivery = delivery_of(socket);
-            has_arrived = delivery.is_none_or(|delivery| delivery == Delivery::Settled);
+            has_arrived = is_settled(&delivery_of(socket));
             if now >= deadline || (has_arrived && now >= began + LINGER) {
                 return has_arrived;
             }

@@ -28,10 +28,8 @@ impl Reader<'_> {
     /// it did.
     pub fn run(&self, input: &mut impl Read, dispatch: &mut Dispatch) -> Disconnect {
         let mut lines = LineBuffer::new();
-        let mut is_idle = false;
         loop {
-            let pending = is_idle.then_some(lines.pending());
-            let due = match dispatch.tick(pending) {
+            let due = match dispatch.tick(lines.pending()) {
                 Ok(due) => due,
                 Err(reason) => return reason,
             };
@@ -45,7 +43,6 @@ impl Reader<'_> {
             if self.shutdown.is_requested() {
                 return Disconnect::Stopping;
             }
-            is_idle = false;
             match read {
                 Ok(1..) => {
                     if let Err(reason) = dispatch.serve(&mut lines) {
@@ -58,11 +55,7 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     let reason = match error.kind() {
-                        ErrorKind::WouldBlock => {
-                            is_idle = true;
-                            continue;
-                        }
-                        ErrorKind::Interrupted => continue,
+                        ErrorKind::WouldBlock | ErrorKind::Interrupted => continue,
                         ErrorKind::ConnectionReset => dispatch.end_of_stream(lines.pending(), true),
                         // TLS without close_notify, before the init: as good as any end.
                         ErrorKind::UnexpectedEof if dispatch.is_opening() => {

@@ -1,14 +1,11 @@
-//! From a host's name to a TCP connection that notices when its peer is gone.
+//! From a host's addresses to a TCP connection that notices when its peer is gone.
 
 use super::disconnect::Disconnect;
 use super::heartbeat::Heartbeat;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
-
-/// How long a resolver may take at the worst: some servers, asked twice each.
-const RESOLVE: Duration = Duration::from_secs(60);
 
 /// How long each address of a host may take to answer.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -26,38 +23,31 @@ pub const UNACKNOWLEDGED: Duration = Duration::from_secs(17);
 /// A write that the peer keeps waiting is interrupted so often for a look at the connection.
 pub const CHECK_BLOCKED: Duration = Duration::from_secs(5);
 
-/// Connects to the first address of the host that answers.
+/// Connects to the first of a host's addresses that answers, and says which that was.
 ///
 /// # Errors
-/// [`Disconnect::Resolve`] and [`Disconnect::Connect`].
-pub fn connect(host: &str, port: u16, heartbeat: &Heartbeat) -> Result<TcpStream, Disconnect> {
-    heartbeat.beat_before(RESOLVE);
+/// [`Disconnect::Connect`], and [`Disconnect::Resolve`] when there is no address.
+pub fn connect(
+    addresses: &[SocketAddr],
+    heartbeat: &Heartbeat,
+) -> Result<(TcpStream, SocketAddr), Disconnect> {
     let mut failure = Disconnect::Resolve(io::Error::other("it has no address"));
-    for address in resolve(host, port).map_err(Disconnect::Resolve)? {
+    for &address in addresses {
         heartbeat.beat_before(CONNECT);
         let socket = TcpStream::connect_timeout(&address, CONNECT);
         match socket.and_then(|socket| prepare(socket, heartbeat)) {
-            Ok(socket) if is_own_peer(&socket) => {
-                failure = Disconnect::Connect(address, io::ErrorKind::ConnectionRefused.into());
-            }
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => return Ok((socket, address)),
             Err(error) => failure = Disconnect::Connect(address, error),
         }
     }
     Err(failure)
 }
 
-/// The addresses of a host. `localhost` has some even where there is no resolver to ask, as in
-/// an empty root directory.
-pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    match (host, port).to_socket_addrs() {
-        Ok(addresses) => Ok(addresses.collect()),
-        Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(vec![
-            (Ipv4Addr::LOCALHOST, port).into(),
-            (Ipv6Addr::LOCALHOST, port).into(),
-        ]),
-        Err(error) => Err(error),
-    }
+/// Whether the system itself gave up the peer, which acknowledged nothing for too long. What it then
+/// says may be why packets did not go out; what a peer does makes a reset or a broken pipe.
+pub fn is_timeout(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    error.raw_os_error().is_some() && !matches!(error.kind(), ConnectionReset | BrokenPipe)
 }
 
 /// Whether TCP connected the socket to itself, which it does when nobody listens on a port that it
@@ -70,8 +60,13 @@ fn is_own_peer(socket: &TcpStream) -> bool {
 }
 
 fn prepare(socket: TcpStream, heartbeat: &Heartbeat) -> io::Result<TcpStream> {
-    socket.set_nodelay(true)?;
     let options = SockRef::from(&socket);
+    if is_own_peer(&socket) {
+        // By a reset: TCP would hold the port for a minute more otherwise.
+        options.set_linger(Some(Duration::ZERO))?;
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    socket.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(PROBE_AFTER)
         .with_interval(PROBE_INTERVAL)
@@ -86,19 +81,41 @@ fn prepare(socket: TcpStream, heartbeat: &Heartbeat) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::{Domain, Socket, Type};
+    use std::io::Read;
+    use std::net::TcpListener;
 
     #[test]
-    fn literals_of_both_families_resolve() {
-        for (host, address) in [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80")] {
-            assert_eq!(resolve(host, 80).unwrap(), [address.parse().unwrap()]);
-        }
+    fn the_address_is_the_one_that_was_dialled_though_the_peer_has_reset() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let dialled = listener.local_addr().unwrap();
+        let (mut socket, address) = connect(&[dialled], &Heartbeat::new(None)).unwrap();
+        let peer = listener.accept().unwrap().0;
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        let _ = socket.read(&mut [0]); // waits for the reset
+        let error = socket.peer_addr().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+        assert_eq!(address, dialled);
     }
 
     #[test]
-    fn a_name_without_address_is_an_error() {
-        assert!(matches!(
-            connect("no-such-host.invalid", 80, &Heartbeat::new(None)),
-            Err(Disconnect::Resolve(_))
-        ));
+    fn a_socket_that_is_its_own_peer_leaves_its_port_to_the_server() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let local: SocketAddr = local.parse().unwrap();
+            let socket = || Socket::new(Domain::for_address(local), Type::STREAM, None).unwrap();
+            let own = socket();
+            if own.bind(&local.into()).is_err() {
+                continue; // a machine without that family
+            }
+            let address = own.local_addr().unwrap();
+            own.connect(&address).unwrap();
+            let error = prepare(own.into(), &Heartbeat::new(None)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            // Without SO_REUSEADDR nothing may be left of that socket.
+            socket().bind(&address).unwrap();
+        }
     }
 }

@@ -3,15 +3,19 @@
 //! Both leave what was sent lying in the kernel. `TCP_USER_TIMEOUT` ends such a connection in
 //! time, which is right for a host that lost its power and wrong for a server that is busy: its
 //! kernel still answers, only its window is shut. The system says which of the two it is, and
-//! the timeout is lifted for as long as a peer is merely slow.
+//! the timeout is lifted for as long as a peer is merely slow. Where the system does not tell, the
+//! timeout is a longer one.
 
-use super::diagnosis::{Delivery, delivery_of};
+use super::diagnosis::{Delivery, delivery_of, is_settled};
 use super::heartbeat::Heartbeat;
 use super::socket::UNACKNOWLEDGED;
 use crate::provider::Connection;
 use socket2::SockRef;
+use std::collections::VecDeque;
+use std::io;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// How long after a write the state of the connection is looked at, and again until all has arrived.
 /// Less than it takes [`UNACKNOWLEDGED`] to end a connection.
@@ -21,6 +25,18 @@ pub const CHECK_AFTER: Duration = Duration::from_secs(12);
 /// what was sent, is gone.
 const UNANSWERED: u8 = 3;
 
+/// The timeout where the system does not tell whether a peer is slow or gone.
+pub const UNDIAGNOSED: Duration = Duration::from_secs(120);
+
+/// The timeout counts from the first repetition, which follows the first try within so long.
+const FIRST_TRY: Duration = Duration::from_secs(1);
+
+/// Updates within so short a time are counted together.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// Said once: it is about this system, and not about a connection.
+static IS_UNDIAGNOSED_LOGGED: AtomicBool = AtomicBool::new(false);
+
 /// Watches one connection.
 #[derive(Debug)]
 pub struct StallDetector<'a> {
@@ -28,9 +44,11 @@ pub struct StallDetector<'a> {
     connection: &'a Connection,
     /// Of the thread that writes.
     pub heartbeat: &'a Heartbeat,
-    /// The timeout is lifted: the peer does not read.
-    is_lifted: bool,
+    /// What is not acknowledged for so long ends the connection; `None` while the peer does not read.
+    pub timeout: Option<Duration>,
     is_logged: bool,
+    /// Updates that the system took and may not have brought to the peer, and when it took them.
+    taken: VecDeque<(Instant, u64)>,
 }
 
 impl<'a> StallDetector<'a> {
@@ -44,45 +62,85 @@ impl<'a> StallDetector<'a> {
             socket,
             connection,
             heartbeat,
-            is_lifted: false,
+            timeout: Some(UNACKNOWLEDGED),
             is_logged: false,
+            taken: VecDeque::new(),
         }
+    }
+
+    /// The system took so many updates.
+    pub fn has_taken(&mut self, updates: u64) {
+        if updates == 0 {
+            return;
+        }
+        match self.taken.back_mut() {
+            Some((at, count)) if at.elapsed() < TOGETHER => *count += updates,
+            _ => self.taken.push_back((Instant::now(), updates)),
+        }
+        let is_old = |(at, _): &(Instant, u64)| at.elapsed() > UNDIAGNOSED + FIRST_TRY;
+        while self.taken.front().is_some_and(is_old) {
+            self.taken.pop_front();
+        }
+    }
+
+    /// Updates that are lost when the timeout ends the connection now: those since it has counted,
+    /// which came behind what was not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        let since = self.timeout.unwrap_or(UNACKNOWLEDGED) + FIRST_TRY;
+        let taken = self.taken.iter().filter(|(at, _)| at.elapsed() < since);
+        taken.map(|(_, count)| count).sum()
     }
 
     /// Looks at the connection. Says whether all that was sent has arrived.
     pub fn check(&mut self) -> bool {
         self.heartbeat.beat();
         let delivery = delivery_of(self.socket);
+        self.judge(&delivery);
+        is_settled(&delivery)
+    }
+
+    fn judge(&mut self, delivery: &io::Result<Option<Delivery>>) {
         match delivery {
-            Some(Delivery::WindowShut(probes)) if probes < UNANSWERED => {
+            Ok(Some(Delivery::WindowShut(probes))) if *probes < UNANSWERED => {
                 if !self.is_logged {
                     self.is_logged = true;
                     self.connection.trouble(format_args!(
                         "the Proxy has stopped reading; it is waited for"
                     ));
                 }
-                self.lift_timeout(true);
+                self.set_timeout(None);
             }
             // It reads, perhaps so slowly that the system goes on counting from when it stopped:
             // the timeout stays as it is until all has arrived.
-            Some(Delivery::Unacknowledged(repeated)) if repeated < UNANSWERED => {}
-            Some(Delivery::Settled) => {
+            Ok(Some(Delivery::Unacknowledged(repeated))) if *repeated < UNANSWERED => {}
+            Ok(Some(Delivery::Settled)) => {
+                self.taken.clear();
                 if self.is_logged {
                     self.is_logged = false;
                     self.connection.step(format_args!("the Proxy reads again"));
                 }
-                self.lift_timeout(false);
+                self.set_timeout(Some(UNACKNOWLEDGED));
             }
-            // The timeout decides, as it does where the system does not tell.
-            _ => self.lift_timeout(false),
+            Ok(_) => self.set_timeout(Some(UNACKNOWLEDGED)),
+            Err(error) => {
+                if !IS_UNDIAGNOSED_LOGGED.swap(true, Ordering::Relaxed) {
+                    let seconds = UNDIAGNOSED.as_secs();
+                    self.connection.trouble(format_args!(
+                        "the system does not tell whether a Proxy is slow or gone (sock_diag: \
+                         {error}): one that takes nothing is given up after {seconds} s"
+                    ));
+                }
+                // One that was seen to be slow is waited for.
+                if self.timeout.is_some() {
+                    self.set_timeout(Some(UNDIAGNOSED));
+                }
+            }
         }
-        delivery.is_none_or(|delivery| delivery == Delivery::Settled)
     }
 
-    fn lift_timeout(&mut self, is_lifted: bool) {
-        if self.is_lifted != is_lifted {
-            self.is_lifted = is_lifted;
-            let timeout = (!is_lifted).then_some(UNACKNOWLEDGED);
+    fn set_timeout(&mut self, timeout: Option<Duration>) {
+        if self.timeout != timeout {
+            self.timeout = timeout;
             // On a connection that is broken by now it does not matter any more.
             let _ = SockRef::from(self.socket).set_tcp_user_timeout(timeout);
         }
@@ -116,7 +174,7 @@ mod tests {
             // Until nothing goes in any more: then the peer's window is shut, or about to be.
             socket.set_nonblocking(true).unwrap();
             let mut sent = 0;
-            while !detector.is_lifted {
+            while detector.timeout.is_some() {
                 match (&socket).write(&[b'x'; 1 << 16]) {
                     Ok(count) => sent += count,
                     Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
@@ -130,10 +188,28 @@ mod tests {
                 sent -= peer.read(&mut rest).unwrap();
             }
             while !detector.check() {}
-            assert!(!detector.is_lifted);
             assert_eq!(timeout(), Some(UNACKNOWLEDGED));
             socket.set_nonblocking(false).unwrap();
             socket.flush().unwrap();
         }
+    }
+    #[test]
+    fn where_the_system_does_not_tell_the_timeout_is_longer() {
+        let (socket, _peer) = pair("127.0.0.1");
+        let connection = Connection::new("data".into());
+        let heartbeat = Heartbeat::new(None);
+        let mut detector = StallDetector::new(&socket, &connection, &heartbeat);
+        let timeout = || SockRef::from(&socket).tcp_user_timeout().unwrap();
+        let refused = || Err(io::Error::from_raw_os_error(libc::EPERM));
+        detector.judge(&refused());
+        assert_eq!(timeout(), Some(UNDIAGNOSED));
+        // As soon as it tells, its word counts, until it does so again.
+        detector.judge(&Ok(Some(Delivery::Settled)));
+        assert_eq!(timeout(), Some(UNACKNOWLEDGED));
+        detector.judge(&Ok(Some(Delivery::WindowShut(0))));
+        detector.judge(&refused());
+        assert_eq!(timeout(), None);
+        detector.judge(&Ok(None));
+        assert_eq!(timeout(), Some(UNACKNOWLEDGED));
     }
 }

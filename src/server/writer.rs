@@ -46,18 +46,22 @@ pub struct Ended {
     pub error: Option<io::Error>,
     /// Updates in what it began to write and that did not leave.
     lost_updates: u64,
+    /// Updates that left, and are lost if a timeout ended the connection.
+    unacknowledged: u64,
     /// What it did not get to.
     items: Receiver<Item>,
 }
 
 impl Ended {
-    /// All updates that are known to be lost. To be asked when nobody can send any more.
-    pub fn lost_updates(&self) -> u64 {
+    /// All updates that are known to be lost; `is_timeout`: the system gave up the peer. To be asked
+    /// when nobody can send any more.
+    pub fn lost_updates(&self, is_timeout: bool) -> u64 {
         let waiting = self.items.try_iter().map(|item| match item {
             Item::Batch(batch) => batch.lost_updates(0),
             _ => 0,
         });
-        self.lost_updates + waiting.sum::<u64>()
+        let unacknowledged = if is_timeout { self.unacknowledged } else { 0 };
+        self.lost_updates + unacknowledged + waiting.sum::<u64>()
     }
 }
 
@@ -104,6 +108,7 @@ impl<'a> Writer<'a> {
         Ended {
             error,
             lost_updates,
+            unacknowledged: self.stall.unacknowledged(),
             items: self.items,
         }
     }
@@ -191,6 +196,8 @@ impl<'a> Writer<'a> {
         let batches = mem::take(&mut self.batches);
         self.transport
             .write(&batches, &mut self.ciphertext, &mut self.stall)?;
+        let updates = batches.iter().map(|batch| batch.lost_updates(0));
+        self.stall.has_taken(updates.sum());
         self.batches = batches;
         for batch in self.batches.drain(..) {
             self.outbox.written(batch);
@@ -208,6 +215,7 @@ impl<'a> Writer<'a> {
     fn trace(&self) {
         for batch in &self.batches {
             for line in batch.lines.split_inclusive(|&byte| byte == b'\n') {
+                self.heartbeat.beat(); // the log may be slow
                 let line = EscapedLine(line.trim_ascii_end());
                 log::trace!("{} <- {line}", self.connection.name());
             }
@@ -217,20 +225,32 @@ impl<'a> Writer<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::socket;
     use super::*;
     use crate::provider::UpdateQueue;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
+    use std::thread;
 
     /// Runs `test` with a writer and its peer.
     fn with_writer(keepalive: Duration, test: impl FnOnce(Writer<'_>, &Outbox, TcpStream)) {
+        with_beating_writer(None, keepalive, test);
+    }
+
+    /// The same with a writer that has to give its heartbeat so often.
+    fn with_beating_writer(
+        interval: Option<Duration>,
+        keepalive: Duration,
+        test: impl FnOnce(Writer<'_>, &Outbox, TcpStream),
+    ) {
+        let (heartbeat, waker) = (Heartbeat::new(interval), Waker::new().unwrap());
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let addresses = [listener.local_addr().unwrap()];
+        let (socket, _) = socket::connect(&addresses, &heartbeat).unwrap();
         let transport = Transport::Plain(Arc::new(socket));
         let (outbox, items) = Outbox::new();
         let connection = Connection::new("data".into());
-        let (heartbeat, waker) = (Heartbeat::new(None), Waker::new().unwrap());
         let writer = Writer::new(
             &transport,
             &outbox,
@@ -253,6 +273,31 @@ mod tests {
             let mut line = [0; KEEPALIVE.len()];
             peer.read_exact(&mut line).unwrap();
             assert_eq!(line, KEEPALIVE);
+        });
+    }
+
+    #[test]
+    fn a_peer_that_reads_slowly_lets_the_heartbeat_go_on() {
+        const SIZE: usize = 16 << 20; // more than fits between the two
+        const PIECE: usize = 1 << 10;
+        let interval = Some(Duration::from_millis(10));
+        with_beating_writer(interval, Duration::ZERO, |writer, outbox, mut peer| {
+            outbox.send_replies(vec![b'x'; SIZE]);
+            outbox.send(Item::End);
+            let heartbeat = writer.heartbeat;
+            thread::scope(move |scope| {
+                let writing = scope.spawn(move || writer.run());
+                for _ in 0..20 {
+                    let (due, start) = (heartbeat.due(), Instant::now());
+                    while heartbeat.due() == due {
+                        assert!(start.elapsed() < Duration::from_secs(20), "no heartbeat");
+                        thread::yield_now();
+                    }
+                    peer.read_exact(&mut [0; PIECE]).unwrap();
+                }
+                assert!(!writing.is_finished());
+                peer.read_exact(&mut vec![0; SIZE - 20 * PIECE]).unwrap();
+            });
         });
     }
 
@@ -290,10 +335,33 @@ mod tests {
             outbox.send_updates(b"1|UD3\r\n".to_vec(), 1);
             let ended = writer.run();
             assert!(ended.error.is_none());
-            assert_eq!(ended.lost_updates(), 1, "nobody writes behind the end");
+            assert_eq!(ended.lost_updates(false), 1, "nobody writes behind the end");
             let mut lines = [0; 27];
             peer.read_exact(&mut lines).unwrap();
             assert_eq!(&lines, b"1|NUM|V\r\n2|NUM|V\r\n3|NUM|V\r\n");
+        });
+    }
+
+    #[test]
+    fn what_was_written_and_not_acknowledged_is_lost_by_a_timeout() {
+        with_writer(Duration::ZERO, |writer, outbox, _peer| {
+            outbox.send_updates(b"1|UD3\r\n2|UD3\r\n".to_vec(), 2);
+            outbox.send(Item::End);
+            let ended = writer.run();
+            assert_eq!(ended.lost_updates(false), 0);
+            assert_eq!(ended.lost_updates(true), 2);
+        });
+        with_writer(Duration::ZERO, |mut writer, outbox, _peer| {
+            outbox.send_updates(b"1|UD3\r\n".to_vec(), 1);
+            let Some(Item::Batch(batch)) = writer.next() else {
+                panic!("a batch")
+            };
+            writer.gather(batch);
+            writer.write().unwrap();
+            // The peer's system has it, though nobody has read it.
+            while !writer.stall.check() {}
+            outbox.send(Item::End);
+            assert_eq!(writer.run().lost_updates(true), 0);
         });
     }
 
@@ -311,7 +379,7 @@ mod tests {
             let ended = writer.run();
             assert!(ended.error.is_some());
             outbox.send_updates(b"3|UD3\r\n".to_vec(), 1);
-            assert_eq!(ended.lost_updates(), 3);
+            assert_eq!(ended.lost_updates(false), 3);
             assert!(outbox.is_closed());
         });
     }

@@ -79,15 +79,39 @@ fn its_ports_are_the_defaults_of_the_binary() {
 }
 
 #[test]
-fn its_times_are_those_of_the_published_descriptor() {
+fn what_the_proxies_do_while_the_adapter_is_away_is_set_where_the_default_would_hurt() {
     let text = text();
     let document = parse(&text);
-    let metadata = child(document.root_element(), "metadata_provider");
-    assert_eq!(parameter(metadata, "timeout"), "36000000");
-    assert_eq!(
-        parameter(metadata, "connection_recovery_timeout_millis"),
-        "10000"
-    );
+    let root = document.root_element();
+    for (provider, name, value) in [
+        ("metadata_provider", "timeout", "36000000"),
+        ("data_provider", "timeout", "36000000"),
+        (
+            "metadata_provider",
+            "connection_recovery_timeout_millis",
+            "10000",
+        ),
+        (
+            "data_provider",
+            "connection_recovery_timeout_millis",
+            "10000",
+        ),
+        (
+            "metadata_provider",
+            "notify_user_on_disconnection",
+            "force_retry",
+        ),
+        ("metadata_provider", "clear_on_new_remote", "true"),
+        ("data_provider", "events_recovery", "leave_hole"),
+    ] {
+        let set = parameter(child(root, provider), name);
+        assert_eq!(set, value, "{provider}: {name}");
+    }
+}
+
+#[test]
+fn a_comment_names_the_basic_proxies() {
+    assert!(text().contains(" PROXY_FOR_REMOTE_ADAPTER."));
 }
 
 #[test]

@@ -44,6 +44,18 @@ fn other_context_and_its_order_do_not_matter() {
     assert_eq!(labels(&session), ("::1".to_owned(), "agent".to_owned()));
 }
 
+#[test]
+fn what_is_longer_than_a_label_is_cut_at_a_character() {
+    let long = "è%|".repeat(1000);
+    let cut = "è%|".repeat(249) + "…";
+    assert_eq!(cut.len(), 999);
+    let session = Session::new("S1", &long, &long);
+    assert_eq!(labels(&session), (cut.clone(), cut.clone()));
+    // The name of a user that stands for it, too.
+    let session = Session::without_context("S1").with("REMOTE_IP", Some(IP));
+    assert_eq!(labels(&session.of_user(&long)), (IP.to_owned(), cut));
+}
+
 /// The ways in which a client can fail to say something: not at all, null, empty.
 fn without(name: &str) -> [Session; 3] {
     let session = Session::without_context("S1");

@@ -412,6 +412,16 @@ fn a_rust_log_that_is_no_level_is_named_and_passed_over() {
 }
 
 #[test]
+fn a_time_zone_that_is_none_is_named_and_passed_over() {
+    let log = log_with(&[], Some(("TZ", "Nowhere/Land\nforged")));
+    let line = "warn  tz is nowhere/land\\nforged, which is no time zone: messages carry utc";
+    assert!(log.contains(line), "{log}");
+    assert!(log.contains("connecting"), "{log}");
+    let log = log_with(&[], Some(("TZ", "CET-1CEST")));
+    assert!(!log.contains("time zone"), "{log}");
+}
+
+#[test]
 fn the_flag_wins_over_rust_log() {
     let log = log_with(&["--log", "info"], Some(("RUST_LOG", "trace")));
     assert!(log.contains("info"), "{log}");

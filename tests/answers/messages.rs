@@ -1,6 +1,7 @@
 //! A chat message from its sender to the room: who may send what, what everybody sees, and what a
 //! sender is told when nobody will see it.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::setup::{AGENT, IP, SESSION, Setup, command, exchange, expect_error, start_adapter};
@@ -49,7 +50,14 @@ fn now() -> u64 {
 
 #[test]
 fn both_times_are_those_of_the_message_and_the_readable_one_is_local() {
-    for (zone, minutes_east) in [("UTC", 0), ("UTC0", 0), ("IST-5:30", 330)] {
+    let file = "/usr/share/zoneinfo/posix/Asia/Tokyo";
+    for (zone, minutes_east) in [
+        ("UTC", 0),
+        ("", 0),
+        ("IST-5:30", 330),
+        ("<+03>-3", 180),
+        (file, if Path::new(file).exists() { 540 } else { 0 }),
+    ] {
         let server = Server::start();
         let _adapter = command().args(server.arguments()).env("TZ", zone).start();
         let (mut metadata, mut data) = server.meet();

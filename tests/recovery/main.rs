@@ -9,12 +9,15 @@ mod setup;
 #[path = "../standin/mod.rs"]
 mod standin;
 
+mod addresses;
 mod full_log;
 mod leaks;
 mod long_lines;
 mod loops;
+mod other_services;
 mod signals;
 
 mod slow_reader;
+mod undiagnosed;
 mod unread_log;
 mod vanished;

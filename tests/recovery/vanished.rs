@@ -1,7 +1,10 @@
 //! A peer that is gone without a FIN, over a cable that is cut: needs network namespaces, and
 //! says so where it may not make them.
 
-use crate::standin::{Adapter, Command, Connection, Init, Side};
+use crate::setup::{AGENT, IP, SESSION};
+use crate::standin::{
+    Adapter, Command, Connection, DataProxy, Encoding, Init, MetadataProxy, Session, Side,
+};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process;
 use std::sync::mpsc;
@@ -59,6 +62,14 @@ impl Host {
         (adapter, listeners)
     }
 
+    /// From now on nothing that the adapter sends to this port arrives.
+    fn swallow(&self, port: u16) {
+        let name = &self.name;
+        assert!(ip(&format!(
+            "-n {name} rule add ipproto tcp dport {port} blackhole"
+        )));
+    }
+
     fn cut_the_cable(&self) {
         assert!(ip(&format!("-n {0} link set {0}b down", self.name)));
     }
@@ -97,7 +108,7 @@ fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
         });
         adapter.wait_for_log(&["metadata", "serving"]);
         adapter.wait_for_log(&["data", "serving"]);
-        (adapter, connections)
+        (adapter, connections, listeners)
     });
     // One that is still waiting for the inits, of which nothing may be blamed on its credentials.
     let (opening, listeners) = host.adapter(&["--user", "user1", "--password", "secret"]);
@@ -107,11 +118,21 @@ fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
         connection.expect_rac();
         connection
     });
+    // What one of them accepts for a data connection that is gone.
+    let [(chatting, [metadata, data], listeners), silent] = adapters;
+    let mut data = DataProxy::new(data, Encoding::Smart);
+    data.subscribe("chat_room");
+    let mut metadata = MetadataProxy::new(metadata, Encoding::Smart);
+    metadata.open(&Session::new(SESSION, IP, AGENT));
+    let address = listeners[Side::Data as usize].local_addr();
+    host.swallow(address.expect("an address").port());
+    for text in ["one", "two", "three"] {
+        metadata.say(SESSION, text).expect("success");
+    }
     host.cut_the_cable();
     let cut = Instant::now();
     let (_never, ticks) = mpsc::channel::<()>();
-    let all = adapters.iter().map(|(adapter, _)| adapter);
-    for adapter in all.chain([&opening]) {
+    for adapter in [&chatting, &silent.0, &opening] {
         for side in ["metadata", "data"] {
             let is_lost = |line: &str| line.contains(side) && line.contains("lost while");
             while !adapter.log().lines().any(is_lost) {
@@ -120,5 +141,7 @@ fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
             }
         }
     }
+    let lost = "at least 3 messages that were answered with success are lost";
+    chatting.wait_for_log(&["warn", " data ", lost]);
     drop(unanswered);
 }

@@ -109,8 +109,12 @@ fn a_service_manager_that_does_not_read_holds_nobody_up() {
         adapter.wait_for_log_nth(&["reloaded:"], nth);
     }
     // What matters is said when there is room again.
-    systemd.wait_for(|text| text == "READY=1\n");
-    systemd.wait_for(|text| text.contains("metadata serving") && text.contains("data serving"));
+    let (mut is_ready, mut is_serving) = (false, false);
+    while !(is_ready && is_serving) {
+        let text = systemd.wait_for(|text| !is_ping(text));
+        is_ready |= text == "READY=1\n";
+        is_serving |= text.contains("metadata serving") && text.contains("data serving");
+    }
     systemd.wait_for(is_ping);
     systemd.fill();
     adapter.signal("TERM");

@@ -236,6 +236,14 @@ impl Adapter {
     }
 }
 
+/// The wait that a line of its log announces, in milliseconds.
+#[track_caller]
+pub(crate) fn announced_wait(line: &str) -> u32 {
+    let (_, wait) = line.split_once("next try in ").expect("a wait");
+    let (digits, _) = wait.split_once(" ms").expect("milliseconds");
+    digits.parse().expect("a number")
+}
+
 impl Drop for Adapter {
     fn drop(&mut self) {
         // Both fail only for a process that has ended and was waited for.

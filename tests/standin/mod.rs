@@ -47,7 +47,7 @@ mod proxy;
 mod tests;
 mod transcript;
 
-pub(crate) use adapter::{Adapter, Command, Exit};
+pub(crate) use adapter::{Adapter, Command, Exit, announced_wait};
 pub(crate) use codec::{Encoding, decode};
 pub(crate) use connection::Connection;
 pub(crate) use handshake::{Agreement, Answer, Init, Rac, Side};

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::files::Files;
 use crate::setup::command;
-use crate::standin::{Adapter, Command, Exit, Init, Server, Side};
+use crate::standin::{Adapter, Command, Exit, Init, Server, Side, announced_wait};
 
 const PASSWORD: &str = "sésame +%|\" ouvre-toi";
 
@@ -230,9 +230,7 @@ fn told_as_wrong(adapter: &Adapter, words: &[&str]) {
         ]
         .concat(),
     );
-    let (_, wait) = line.split_once("next try in ").expect("the words awaited");
-    let wait: u32 = wait.trim_end_matches(" ms").parse().expect("milliseconds");
-    assert!(wait >= 20_000, "{line}");
+    assert!(announced_wait(&line) >= 20_000, "{line}");
     assert!(!adapter.log().contains("ouvre-toi"), "{}", adapter.log());
 }
 
@@ -256,6 +254,43 @@ fn wrong_ones_are_told_as_what_they_are() {
     connection.expect_rac();
     connection.close();
     told_as_wrong(&adapter, &["user \"Jürgen\"", "without a word"]);
+}
+
+#[test]
+fn those_that_were_accepted_are_not_doubted_for_one_close_but_for_eleven() {
+    let files = Files::new();
+    let file = files.write("password", PASSWORD);
+    let server = Server::start();
+    let arguments = ["--user", "Jürgen", "--password-file", &file];
+    let adapter = command().args(server.arguments()).args(arguments).start();
+    let mut connection = server.metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata));
+    connection.close();
+    for _ in 0..11 {
+        let mut connection = server.metadata.accept();
+        connection.expect_rac();
+        connection.close();
+    }
+    told_as_wrong(&adapter, &["user \"Jürgen\"", "without a word"]);
+    let line = adapter.wait_for_log(&["metadata", "accepted before", "next try in"]);
+    assert!(!line.contains("wrong"), "{line}");
+}
+
+#[test]
+fn those_that_were_accepted_are_doubted_at_once_for_a_reason() {
+    let files = Files::new();
+    let file = files.write("password", PASSWORD);
+    let server = Server::start();
+    let arguments = ["--user", "Jürgen", "--password-file", &file];
+    let adapter = command().args(server.arguments()).args(arguments).start();
+    let mut connection = server.metadata.accept();
+    connection.handshake(&Init::new(Side::Metadata));
+    connection.close();
+    let mut connection = server.metadata.accept();
+    connection.expect_rac();
+    connection.send_line("0|CLOSE|S|reason|S|wrong+credentials+indeed");
+    connection.expect_closed();
+    told_as_wrong(&adapter, &["user \"Jürgen\"", "indeed"]);
 }
 
 #[test]

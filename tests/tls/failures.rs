@@ -6,7 +6,7 @@ use crate::der;
 use crate::files::Files;
 use crate::pki::{self, Certified, Profile};
 use crate::setup::{Ports, VERSIONS, clients_of, server, server_of};
-use crate::standin::Adapter;
+use crate::standin::{Adapter, announced_wait};
 
 /// A failure that only a person can mend: told, with a next try at the slow end of the backoff.
 #[track_caller]
@@ -18,9 +18,7 @@ fn told(adapter: &Adapter, words: &[&str]) -> String {
         ]
         .concat(),
     );
-    let (_, wait) = line.split_once("next try in ").expect("the words awaited");
-    let wait: u32 = wait.trim_end_matches(" ms").parse().expect("milliseconds");
-    assert!(wait >= 20_000, "{line}");
+    assert!(announced_wait(&line) >= 20_000, "{line}");
     line
 }
 

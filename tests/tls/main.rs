@@ -14,6 +14,7 @@ mod identity;
 mod names;
 mod no_tls;
 mod peer;
+mod pipes;
 mod pki;
 mod records;
 mod rotation;

@@ -8,7 +8,7 @@ use socket2::SockRef;
 use crate::peer::expect_client_hello;
 use crate::pki::Profile;
 use crate::setup::{Ports, server};
-use crate::standin::{Init, Side};
+use crate::standin::{Init, Side, announced_wait};
 
 #[test]
 fn a_peer_that_speaks_no_tls_is_told_by_what_it_says() {
@@ -77,14 +77,7 @@ fn a_peer_that_speaks_tls_is_told_when_tls_was_not_asked_for() {
         .refuse_and_tell(&server(&Profile::server().self_signed()));
     let line =
         adapter.wait_for_log(&["warn", "metadata", "TLS", "--tls was not given", "next try"]);
-    let (_, wait) = line.split_once("next try in ").expect("the words awaited");
-    assert!(
-        wait.trim_end_matches(" ms")
-            .parse::<u32>()
-            .expect("milliseconds")
-            >= 20_000,
-        "{line}"
-    );
+    assert!(announced_wait(&line) >= 20_000, "{line}");
 }
 
 #[test]

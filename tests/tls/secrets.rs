@@ -95,9 +95,8 @@ fn exchange(source: Source) {
     };
     let adapter = adapter.start();
 
-    // The whole hello comes back, and half of it, before the init.
-    let peer = ports.metadata.meet(&config);
-    let mut connection = peer.connection("metadata");
+    // A login before the init is an error; so is another on the connection for data.
+    let mut connection = ports.metadata.meet(&config).connection("metadata");
     let rac = connection.expect_rac();
     assert_eq!(
         rac.credentials
@@ -105,20 +104,11 @@ fn exchange(source: Source) {
             .map(|(_, password)| password.as_str()),
         Some(OURS)
     );
-    connection.send_line(&rac.line);
-    connection.send(&rac.line[..rac.line.len() - 3]);
-    adapter.wait_for_log(&["metadata", "before the init"]);
-    peer.close_notify();
-    drop(connection);
-
-    // A login before the init is an error; so is another on the connection for data.
-    let mut connection = ports.metadata.meet(&config).connection("metadata");
-    connection.expect_rac();
     connection.send_line(login("1f", "NUS", "anna", CLIENTS[0], Encoding::Form));
     connection.expect_last_lines();
     adapter.wait_for_log(&["metadata", "came before the init"]);
 
-    let (_data_peer, mut data) = ports.meet_data(&config);
+    let (data_peer, mut data) = ports.meet_data(&config);
     data.connection
         .send_line(login("1f", "NUS", "anna", CLIENTS[0], data.encoding));
     data.expect_silence();
@@ -183,6 +173,18 @@ fn exchange(source: Source) {
         metadata.connection.send_line("0|CLOSE|S|reason|S|again");
         metadata.connection.expect_closed();
     }
+
+    // The whole hello comes back, and half of it, before the init.
+    data_peer.close_notify();
+    drop((data_peer, data));
+    let peer = ports.data.meet(&config);
+    let mut connection = peer.connection("data");
+    connection.expect_rac();
+    connection.send_line(&rac.line);
+    connection.send(&rac.line[..rac.line.len() - 3]);
+    adapter.wait_for_log(&["data", "before the init"]);
+    peer.close_notify();
+    drop(connection);
 
     // And in the end the server does not want us any more.
     let mut connection = ports.metadata.meet(&config).connection("metadata");

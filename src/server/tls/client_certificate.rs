@@ -7,11 +7,11 @@ use super::error::TlsError;
 use super::files;
 use super::keys::{self, USABLE};
 use crate::ari::escape::Escaped;
+use crate::server::file::When;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
 use rustls::sign::CertifiedKey;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -28,12 +28,15 @@ impl ClientCertificate {
     ///
     /// # Errors
     /// [`TlsError`], naming the file.
-    pub(super) fn read(files: Option<&(PathBuf, PathBuf)>) -> Result<ClientCertificate, TlsError> {
+    pub(super) fn read(
+        files: Option<&(PathBuf, PathBuf)>,
+        when: When,
+    ) -> Result<ClientCertificate, TlsError> {
         let Some((chain_file, key_file)) = files else {
             return Ok(ClientCertificate::default());
         };
-        let chain = files::read("--tls-cert", chain_file, files::certificates)?;
-        let key = files::read("--tls-key", key_file, files::key)?;
+        let (chain, _) = files::read("--tls-cert", chain_file, when, files::certificates)?;
+        let (key, is_public) = files::read("--tls-key", key_file, when, files::key)?;
         if let Some(certificate) = chain.first() {
             keys::check("--tls-cert", chain_file, certificate)?;
         }
@@ -53,11 +56,10 @@ impl ClientCertificate {
                 format!("does not hold the key of the first certificate in --tls-cert {chain}");
             return Err(TlsError::of_file("--tls-key", key_file, what));
         }
-        let mode = std::fs::metadata(key_file).map_or(0, |file| file.mode());
         let file = Escaped::of(key_file);
-        let warning = match mode & 0o004 {
-            0 => String::new(),
-            _ => format!(
+        let warning = match is_public {
+            false => String::new(),
+            true => format!(
                 "{file} holds the private key and can be read by everybody; its mode should be \
                  0600 or 0400"
             ),

@@ -4,40 +4,29 @@
 //! here.
 
 use super::error::TlsError;
+use crate::server::file::{self, When};
 use memchr::memmem;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
-/// No file may be as large as this, in bytes.
-const TOO_LARGE: u64 = 16 << 20;
-
 /// Reads the file of an option as [`certificates`] or as a [`key`]: their errors go on after its name.
+/// Also says whether everybody can read it.
 ///
 /// # Errors
 /// [`TlsError`], naming the file.
 pub(super) fn read<T>(
     option: &str,
     file: &Path,
+    when: When,
     parse: impl FnOnce(Vec<u8>) -> Result<T, String>,
-) -> Result<T, TlsError> {
-    let parsed = content(file).and_then(parse);
+) -> Result<(T, bool), TlsError> {
+    let content = file::read(option, file, when).map_err(|e| format!("cannot be read: {e}"));
+    let parsed = content.and_then(|content| match content.bytes.is_empty() {
+        true => Err("is empty".into()),
+        false => Ok((parse(content.bytes)?, content.is_public)),
+    });
     parsed.map_err(|what| TlsError::of_file(option, file, what))
-}
-
-/// The content of a file that is not empty.
-fn content(file: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    match File::open(file).and_then(|file| file.take(TOO_LARGE).read_to_end(&mut bytes)) {
-        Err(error) => Err(format!("cannot be read: {error}")),
-        Ok(0) => Err("is empty".into()),
-        Ok(_) if bytes.len() as u64 == TOO_LARGE => {
-            Err("is too large for what it should hold".into())
-        }
-        Ok(_) => Ok(bytes),
-    }
 }
 
 /// The certificates in the content of a file: PEM with one or many, or a single one in DER.
@@ -136,7 +125,7 @@ mod tests {
         let file = env::temp_dir().join(format!("bundle-{}.pem", std::process::id()));
         let count = |content: &str| {
             std::fs::write(&file, content).unwrap();
-            read("--tls-ca", &file, certificates).map(|found| found.len())
+            read("--tls-ca", &file, When::Start, certificates).map(|(found, _)| found.len())
         };
         for (content, expected) in [
             (format!("{one}{two}"), 2),

@@ -20,6 +20,7 @@ pub(super) use session::{RecordLimit, Session};
 
 use crate::ari::escape::Escaped;
 use crate::provider::Connection;
+use crate::server::file::When;
 use certificate::describe;
 use client_certificate::{ClientCertificate, Resolver};
 use rustls::ClientConfig;
@@ -29,6 +30,7 @@ use rustls::pki_types::ServerName;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use trust::{Trust, Verifier, names};
 
 /// Whom to trust, and what to show. Its documentation names the options of `chat-adapter`, as the texts of
@@ -102,12 +104,18 @@ impl Tls {
             ))
         })?;
         Ok(Tls {
-            trust: Arc::new(Trust::read(&settings.ca)?),
-            certificate: ClientCertificate::read(settings.identity.as_ref())?,
+            trust: Arc::new(Trust::read(&settings.ca, When::Start)?),
+            certificate: ClientCertificate::read(settings.identity.as_ref(), When::Start)?,
             settings,
             name,
             logged: Logged::default(),
         })
+    }
+
+    /// How long [`client`](Self::client) may take to read the files.
+    pub fn longest_read(&self) -> Duration {
+        // The platform's store, the chain, and the key.
+        When::Connection.longest(self.settings.ca.len() + 3)
     }
 
     /// What the files hold, a line for each thing.
@@ -138,7 +146,7 @@ impl Tls {
     /// [`TlsError`], when what was read does not fit together.
     pub fn client(&mut self, connection: &Connection) -> Result<Client, TlsError> {
         let logged = &mut self.logged;
-        let error = match Trust::read(&self.settings.ca) {
+        let error = match Trust::read(&self.settings.ca, When::Connection) {
             // Built-in roots are no substitute for a store that was there before.
             Ok(trust) if self.trust.is_store && !trust.is_store => trust
                 .trouble
@@ -155,7 +163,8 @@ impl Tls {
             error,
             &mut logged.trust_error,
         );
-        let error = match ClientCertificate::read(self.settings.identity.as_ref()) {
+        let identity = self.settings.identity.as_ref();
+        let error = match ClientCertificate::read(identity, When::Connection) {
             Ok(certificate) => {
                 self.certificate = certificate;
                 String::new()

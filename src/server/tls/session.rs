@@ -260,6 +260,7 @@ mod tests {
     use crate::provider::Connection;
     use rustls::pki_types::PrivateKeyDer;
     use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion, version};
+    use std::cell::Cell;
     use std::mem;
     use std::net::TcpListener;
     use std::thread;
@@ -376,6 +377,28 @@ mod tests {
             assert_eq!(text, TEXT);
             assert!(woken > WOKEN.len(), "{woken}");
         }
+    }
+
+    #[test]
+    fn a_record_that_comes_byte_by_byte_keeps_nobody_for_longer_than_a_byte() {
+        struct ByteByByte<'a>(&'a [u8], &'a Cell<usize>);
+        impl Read for ByteByByte<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.1.set(self.1.get() + 1);
+                self.0.read(&mut buffer[..1])
+            }
+        }
+        let session = session_told(&version::TLS13, b"a line\r\n");
+        let (ciphertext, taken) = (ciphertext(&session), Cell::new(0));
+        let mut reader = session.reader(ByteByByte(&ciphertext, &taken), || {});
+        for calls in 1.. {
+            let read = reader.read(&mut [0; 8]);
+            assert!(taken.get() <= calls);
+            if read.is_ok() {
+                break;
+            }
+        }
+        assert!(taken.get() > 8);
     }
 
     fn is_record_limit(error: &io::Error) -> bool {

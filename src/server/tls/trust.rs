@@ -8,6 +8,7 @@ use super::error::TlsError;
 use super::files;
 use super::keys;
 use crate::ari::escape::Escaped;
+use crate::server::file::{LeftBehind, When};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
@@ -17,7 +18,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::env;
 use std::iter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// The certificates that are trusted.
@@ -40,14 +41,19 @@ impl Trust {
     ///
     /// # Errors
     /// [`TlsError`], naming the file.
-    pub(super) fn read(files: &[PathBuf]) -> Result<Trust, TlsError> {
+    pub(super) fn read(files: &[PathBuf], when: When) -> Result<Trust, TlsError> {
         if files.is_empty() {
-            return Ok(Trust::of_platform());
+            static LEFT_BEHIND: LeftBehind<Trust> = LeftBehind::new();
+            let what = "the platform's store";
+            let work = || (Trust::of_platform(), false);
+            let trust = LEFT_BEHIND.wait_for(Path::new(""), what, when.patience(), work);
+            let wrong = |error| TlsError::lasting(format_args!("{what} cannot be read: {error}"));
+            return trust.map_err(wrong);
         }
         let mut roots = RootCertStore::empty();
         let (mut given, mut unusable) = (Vec::new(), Vec::new());
         for file in files {
-            for certificate in files::read("--tls-ca", file, files::certificates)? {
+            for certificate in files::read("--tls-ca", file, when, files::certificates)?.0 {
                 // A server's own certificate is no authority, whatever its key signs.
                 let added = match may_issue(&certificate) {
                     true => roots.add(certificate.clone()).map_err(|e| e.to_string()),
