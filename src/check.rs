@@ -4,7 +4,7 @@
 use crate::ari::Side;
 use crate::chat::SessionStore;
 use crate::server::file::When;
-use crate::{Config, StartError};
+use crate::{Config, StartError, time_zone};
 
 /// Adds a line to `found` for each thing that a start would find, and for what the server must have.
 ///
@@ -22,6 +22,7 @@ pub fn check(config: &Config, found: &mut Vec<String>) -> Result<(), StartError>
     if let Some(path) = config.state_file() {
         found.push(SessionStore::describe(&path).map_err(StartError::Other)?);
     }
+    time_zone::local(); // for what it warns of
     let ports = [
         (Side::Metadata, config.metadata_port),
         (Side::Data, config.data_port),

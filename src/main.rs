@@ -19,6 +19,7 @@ fn main() -> ExitCode {
             let outcome = check::check(&config, &mut found);
             let printed = print(&(found.join("\n") + "\n"));
             if outcome.is_ok() {
+                logging::flush();
                 return printed;
             }
             outcome

@@ -56,6 +56,19 @@ fn a_name_without_address_is_waited_for_by_a_start_too() {
 }
 
 #[test]
+fn what_the_environment_has_wrong_is_warned_of_as_at_a_start() {
+    let exit = command()
+        .args(["--check", "--host", "127.0.0.1"])
+        .env("TZ", "Nowhere/Land")
+        .env("RUST_LOG", "loud")
+        .run();
+    assert_eq!(exit.code(), 0, "{exit}");
+    for warning in ["TZ is Nowhere/Land, which is", "RUST_LOG is loud, which is"] {
+        assert!(exit.stderr.contains(warning), "{exit}");
+    }
+}
+
+#[test]
 fn nobody_is_connected_to_and_a_running_adapter_is_not_disturbed() {
     let [metadata, data] = [(); 2].map(|()| {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

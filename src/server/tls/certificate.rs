@@ -6,7 +6,6 @@
 //! names. It must not know where a certificate comes from.
 
 use crate::ari::escape::Escaped;
-use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
 const BOOLEAN: u8 = 0x01;
@@ -33,18 +32,8 @@ pub(super) fn names(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((contents.nth(1)?, contents.nth(1)?))
 }
 
-/// Whose certificate it is and until when, for a person.
-pub(super) fn describe(certificate: &[u8]) -> String {
-    let subject = names(certificate).and_then(|(_, subject)| best_attribute(subject));
-    let subject = subject.as_deref().unwrap_or("somebody without a name");
-    let until = until(certificate).unwrap_or("?".into());
-    let is_over = until < Timestamp::now().to_string();
-    let doubt = if is_over { ", which is over" } else { "" };
-    format!("\"{subject}\", valid until {until}{doubt}")
-}
-
 /// The end of a certificate's validity: a day and a time of day, in UTC.
-fn until(certificate: &[u8]) -> Option<String> {
+pub(super) fn until(certificate: &[u8]) -> Option<String> {
     let (_, validity) = fields(certificate)?
         .filter(|(tag, _)| *tag == SEQUENCE)
         .nth(2)?;

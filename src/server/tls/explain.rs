@@ -1,10 +1,10 @@
 //! What went wrong with TLS, in words that tell an operator what to do about it.
 //!
-//! All sentences about a peer are here; those about files are with the reading of files. Nothing here
+//! All sentences about a peer are here; what is wrong with files is said where they are read. Nothing here
 //! decides anything: what is accepted was decided when an error comes here.
 
 use super::Client;
-use super::certificate::{best_attribute, names};
+use super::certificate::{best_attribute, names, until};
 use super::client_certificate::Answer;
 use super::error::TlsError;
 use super::keys::{self, USABLE};
@@ -226,6 +226,16 @@ fn carried(presented: &[String], subject: Option<String>) -> String {
         }
         _ => format!("it carries {names}"),
     }
+}
+
+/// Whose a certificate of a file is, and until when.
+pub(super) fn describe(certificate: &[u8]) -> String {
+    let subject = names(certificate).and_then(|(_, subject)| best_attribute(subject));
+    let subject = subject.as_deref().unwrap_or("somebody without a name");
+    let until = until(certificate).unwrap_or("?".into());
+    let is_over = until < date(UnixTime::now());
+    let doubt = if is_over { ", which is over" } else { "" };
+    format!("\"{subject}\", valid until {until}{doubt}")
 }
 
 /// A day and a time of day, in UTC.
