@@ -72,6 +72,15 @@ impl Config {
         self.state_file_in(std::env::var_os("STATE_DIRECTORY"))
     }
 
+    /// What is wrong with that file, as the error of a start; `why` begins with the file's name.
+    pub(crate) fn no_state(&self, why: &str) -> StartError {
+        let source = match self.state {
+            Some(_) => "--state",
+            None => "STATE_DIRECTORY:",
+        };
+        StartError::Other(format!("{source} {why}"))
+    }
+
     /// The same with the directories that systemd gives, which may be several.
     fn state_file_in(&self, directories: Option<OsString>) -> Option<PathBuf> {
         self.state.clone().or_else(|| {
@@ -108,7 +117,7 @@ impl Adapter {
             log::warn!("{warning}");
         }
         let store = match config.state_file() {
-            Some(path) => SessionStore::with_journal(&path).map_err(StartError::Other)?,
+            Some(path) => SessionStore::with_journal(&path).map_err(|why| config.no_state(&why))?,
             None => Arc::default(),
         };
         let servers = config.servers;

@@ -20,7 +20,7 @@ pub fn check(config: &Config, found: &mut Vec<String>) -> Result<(), StartError>
     found.push(format!("credentials: {}", credentials.origin));
     found.extend(credentials.warnings);
     if let Some(path) = config.state_file() {
-        found.push(SessionStore::describe(&path).map_err(StartError::Other)?);
+        found.push(SessionStore::describe(&path).map_err(|why| config.no_state(&why))?);
     }
     time_zone::local(); // for what it warns of
     let ports = [

@@ -10,7 +10,7 @@ fn refused(scene: &Scene, words: &str) {
     let command = command().args(scene.server.arguments());
     let exit = command.args(["--state", &scene.path()]).run();
     assert_eq!(exit.code(), 1, "{exit}");
-    assert!(exit.stderr.contains("cannot start: "), "{exit}");
+    assert!(exit.stderr.contains("cannot start: --state "), "{exit}");
     assert!(exit.stderr.contains("/sessions"), "{exit}");
     assert!(exit.stderr.contains(words), "{exit}");
 }
