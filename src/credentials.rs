@@ -24,7 +24,7 @@ pub struct Sources {
     pub password_file: Option<PathBuf>,
 }
 
-/// The outcome of [`Sources::find`].
+/// What was found in the [`Sources`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lookup {
     /// Both of them, or neither.
