@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{env, fs, process};
 
-use chat_adapter::Adapter;
+use chat_adapter::{Adapter, Config};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
 use tungstenite::{Message, WebSocket};
@@ -124,8 +126,94 @@ fn clients_chat_through_the_real_adapter() {
     assert!(adapter.stop(DEADLINE));
 }
 
+/// A directory that goes with its test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("{name}-{}", process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0); // a test that fails has its reason already
+    }
+}
+
+#[test]
+fn a_restart_of_the_adapter_costs_no_session() {
+    let directory = Directory::new("playground-restart");
+    let playground = start();
+    let adapter = || {
+        Adapter::start(Config {
+            state: Some(directory.0.join("sessions")),
+            ..playground.config()
+        })
+        .unwrap()
+    };
+    let first = adapter();
+    let mut ann = Client::enter(playground.http);
+    ann.subscribe();
+    ann.await_line("EOS,1,1");
+    let mut gone = Client::enter(playground.http);
+    ann.send("msg\r\nLS_reqId=2&LS_message=CHAT%7Cbefore&LS_msg_prog=1");
+    ann.await_line("MSGDONE,*,1,");
+    assert!(first.stop(DEADLINE));
+    // Who comes in the gap is to try again, and what is said in it is refused with a reason.
+    let mut eve = Client::connect(playground.http);
+    eve.send("create_session\r\nLS_adapter_set=PROXY_PYTHONCHAT");
+    assert_eq!(
+        eve.await_line("CON"),
+        "CONERR,6,The Remote Adapter is not connected"
+    );
+    ann.send("msg\r\nLS_reqId=3&LS_message=CHAT%7Cgap&LS_msg_prog=2");
+    assert_eq!(
+        ann.await_line("MSG"),
+        "MSGFAIL,*,2,34,The Remote Adapter is not connected"
+    );
+    gone.send("control\r\nLS_op=destroy&LS_close_socket=true");
+    while gone.socket.read().is_ok() {}
+    let second = adapter();
+    // Refused until the item is subscribed again, and never for a session that is lost.
+    let deadline = Instant::now() + DEADLINE;
+    for number in 3.. {
+        ann.send(&format!(
+            "msg\r\nLS_reqId=4&LS_message=CHAT%7Cafter&LS_msg_prog={number}"
+        ));
+        let told = ann.await_line("MSG");
+        if told.starts_with("MSGDONE") {
+            break;
+        }
+        let is_early = !told.contains("Session lost") && Instant::now() < deadline;
+        assert!(is_early, "{told}");
+    }
+    let mut bob = Client::enter(playground.http);
+    bob.subscribe();
+    for text in ["before", "after"] {
+        let update = bob.await_line("U,");
+        assert!(update.starts_with(&format!("U,1,1,{text}|")), "{update}");
+    }
+    bob.await_line("EOS,1,1");
+    // Ann's and Bob's: it was told of the one that ended in the gap.
+    assert!(
+        second.state().contains(", 2 sessions, "),
+        "{}",
+        second.state()
+    );
+    playground.end();
+    assert!(second.stop(DEADLINE));
+}
+
 /// Plays an adapter's opening on a Proxy's port; nothing if the Proxy turns it away.
 fn open(port: u16) -> Option<BufReader<TcpStream>> {
+    introduce(port).map(|(reader, _)| reader)
+}
+
+/// The same, with the Proxy's init.
+fn introduce(port: u16) -> Option<(BufReader<TcpStream>, String)> {
     let mut socket = connect(port);
     // A reset may come as early as here.
     let _ = socket.write_all(b"1|RAC|S|SDK|S|by+hand\r\n");
@@ -140,7 +228,29 @@ fn open(port: u16) -> Option<BufReader<TcpStream>> {
     let (id, rest) = init.split_once('|').unwrap();
     let answer = format!("{id}|{}|S|ARI.version|S|1.8.3\n", &rest[..3]);
     reader.get_mut().write_all(answer.as_bytes()).unwrap();
-    Some(reader)
+    Some((reader, init))
+}
+
+#[test]
+fn a_proxy_keeps_its_name_as_long_as_it_runs() {
+    let instances = |playground: &Playground| {
+        [playground.metadata, playground.data].map(|port| {
+            let (_, init) = loop {
+                // The one before may have to be noticed as gone.
+                if let Some(opened) = introduce(port) {
+                    break opened;
+                }
+            };
+            let (_, rest) = init.split_once("|proxy.instance_id|S|").unwrap();
+            rest.split(['|', '\r']).next().unwrap().to_owned()
+        })
+    };
+    let (one, other) = (start(), start());
+    let known = instances(&one);
+    assert_eq!(instances(&one), known);
+    assert_ne!(instances(&other), known);
+    one.end();
+    other.end();
 }
 
 #[test]

@@ -709,6 +709,24 @@ fn the_next_adapter_is_told_what_the_last_one_may_have_missed() {
 }
 
 #[test]
+fn a_close_that_was_not_answered_is_said_again() {
+    let mut setup = Setup::new();
+    setup.guest(1);
+    setup.answers = false;
+    setup.server.left(1);
+    setup.settle();
+    let close = setup.last("NSC");
+    setup.server.adapter_down(Side::Metadata);
+    setup.methods();
+    setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+    setup.settle();
+    let again = setup.last("NSC");
+    assert_eq!(again.1, close.1);
+    assert_ne!(again.0, close.0);
+    assert_eq!(setup.methods(), "NSC");
+}
+
+#[test]
 fn a_session_that_was_opening_when_the_adapter_was_lost_is_refused() {
     let mut setup = Setup::new();
     setup.join(1);
