@@ -1,7 +1,9 @@
 // The playground's own page in a browser, with an official client in the same room.
 
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { AWKWARD, PythonClient, adapterIsThere, launchBrowser, startAdapter, startPlayground } from './support.mjs';
 
@@ -220,6 +222,37 @@ test('the adapter is killed and comes back: what is refused meanwhile says why',
     await arrived(page, 'after');
     assert.deepEqual(await texts(page), ['before', 'to nobody', 'after']);
     assert.deepEqual(page.problems, []);
+  } finally {
+    await adapter.end();
+    await bare.process.end();
+  }
+});
+
+test('the adapter is restarted with its file of sessions: two tabs go on, and nobody joins again', async () => {
+  const bare = await startPlayground({ args: ['--no-adapter'] });
+  const kept = ['--state', join(await mkdtemp(join(tmpdir(), 'state-')), 'sessions')];
+  let adapter = startAdapter(bare, kept);
+  try {
+    await adapterIsThere(bare.process);
+    const [one, two] = [await open({ url: bare.url }), await open({ url: bare.url })];
+    await say(one, 'before');
+    await arrived(two, 'before');
+    const from = bare.process.lines.list.length;
+    await adapter.end();
+    for (const side of ['metadata', 'data']) await bare.process.line(new RegExp(`^\\* ${side}: the adapter is gone`), from);
+    adapter = startAdapter(bare, kept);
+    await adapterIsThere(bare.process, from);
+    await bare.process.line(/^data {5}← .*\|SUB\|V/, from);
+    await say(one, 'after');
+    await arrived(two, 'after');
+    await say(two, 'me too');
+    await arrived(one, 'me too');
+    for (const page of [one, two]) {
+      await settled(page);
+      assert.deepEqual(await texts(page), ['before', 'after', 'me too']);
+      assert.deepEqual(page.problems, []);
+    }
+    assert.deepEqual(bare.process.lines.list.slice(from).filter((line) => /\|(NUS|NNS)\|/.test(line)), []);
   } finally {
     await adapter.end();
     await bare.process.end();

@@ -65,3 +65,39 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
     }
   });
 }
+
+test('who comes while no adapter is there gets in by itself, and what is said meanwhile is refused', async () => {
+  const from = playground.process.lines.list.length;
+  await adapter.end();
+  for (const side of ['metadata', 'data']) await playground.process.line(new RegExp(`^\\* ${side}: the adapter is gone`), from);
+  const marks = [ann.position, eve.position];
+  const newcomers = [];
+  try {
+    // Each is refused once at least before there is an adapter.
+    newcomers.push(new PythonClient(playground.url));
+    await newcomers[0].status('DISCONNECTED:WILL-RETRY');
+    newcomers.push(await WebClient.open(browser, playground.url));
+    await newcomers[1].status('DISCONNECTED:WILL-RETRY');
+    for (const [at, client] of [ann, eve].entries()) {
+      await client.say('in the gap');
+      // The reason is in the line from the server; official clients hand on those of negative codes only.
+      assert.equal((await client.outcome('CHAT|in the gap', marks[at])).outcome, 'error');
+    }
+    await start(from);
+    for (const client of newcomers) {
+      await client.status('CONNECTED:WS-STREAMING');
+      await client.join();
+      assert.deepEqual(client.events.list.filter((event) => event.kind === 'error'), []);
+    }
+    await newcomers[1].say('I waited');
+    for (const client of [ann, eve, ...newcomers]) {
+      await client.update('I waited');
+      assert.ok(!client.texts().includes('in the gap'));
+    }
+    for (const [at, client] of [ann, eve].entries()) {
+      assert.deepEqual(client.events.list.slice(marks[at]).filter((event) => event.kind === 'status'), []);
+    }
+  } finally {
+    for (const client of newcomers) await client.end();
+  }
+});
