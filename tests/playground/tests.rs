@@ -131,6 +131,8 @@ fn the_status_item_of_the_descriptor_follows_the_real_adapter() {
     let playground = start();
     let item = crate::descriptor::status_item().unwrap();
     let item = item.expect("a status_item in adapters.xml");
+    let page = include_str!("page.html");
+    assert!(page.contains(&format!("'{item}'")), "{item} on the page");
     let adapter = Adapter::start(playground.config()).unwrap();
     let mut ann = Client::enter(playground.http);
     ann.send(&format!(
