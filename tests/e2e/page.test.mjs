@@ -163,27 +163,45 @@ test('two thousand messages are shown, laid out a few times and not for each of 
   const page = await open({ script });
   const devtools = await page.context().newCDPSession(page);
   await devtools.send('Performance.enable');
-  const layouts = async () => (await devtools.send('Performance.getMetrics')).metrics.find((one) => one.name === 'LayoutCount').value;
+  const layouts = async () => (await devtools.send('Performance.getMetrics')).metrics
+    .filter(({ name }) => ['LayoutCount', 'RecalcStyleCount'].includes(name)).reduce((sum, { value }) => sum + value, 0);
   const before = await layouts();
   const lines = Array.from({ length: 2_100 }, (_, n) => update(`message ${n}`, { ip: `192.0.2.${n % 5}`, at: Date.now() + n }));
   script.tell(...lines);
   await arrived(page, 'message 2099');
   const spent = (await layouts()) - before;
-  assert.ok(spent < 100, `laid out ${spent} times`);
-  const shown = await page.locator('#log .message').count();
-  assert.ok(shown >= 2_000 && shown <= 2_100, `${shown} are shown`);
+  assert.ok(spent < 200, `styled and laid out ${spent} times`);
+  const assertShown = async () => {
+    const shown = await page.locator('#log .message').count();
+    assert.ok(shown >= 2_000 && shown <= 2_100, `${shown} are shown`);
+  };
+  await assertShown();
   const distance = () => page.evaluate(() => {
     const one = document.getElementById('scroll');
     return one.scrollHeight - one.scrollTop - one.clientHeight;
   });
-  // What leaves at the top moves nobody away from the end.
-  for (let n = 0; n < 20; n += 1) {
-    script.tell(update(`one more, ${n}`));
-    await arrived(page, `one more, ${n}`);
-  }
+  // Neither what comes between two frames nor what leaves at the top moves anybody away from the end.
+  for (let n = 0; n < 200; n += 1) script.tell(update(`one more, ${n}\n\n\n\n\n`));
+  await arrived(page, 'one more, 199\n\n\n\n\n');
   await page.waitForFunction(() => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(() => next(true)))));
   assert.ok((await distance()) < 2, `${await distance()} from the end`);
   assert.equal(await page.locator('#down').isVisible(), false);
+  // Who scrolls up while more and more comes is let go.
+  await page.getByRole('region', { name: 'Chat room' }).hover();
+  for (let n = 0; await page.locator('#down').isHidden(); n += 1) {
+    script.tell(update(`and more, ${n}`));
+    await page.mouse.wheel(0, -200);
+  }
+  await page.locator('#down').click();
+  await page.locator('#down').waitFor({ state: 'hidden' });
+  assert.equal(await page.locator('#down').isVisible(), false);
+  await assertShown();
+  // What is out of sight is not drawn, and is there for those who hear the page.
+  await page.waitForFunction(() => {
+    const texts = [...document.querySelectorAll('#log .text')];
+    const isDrawn = (text) => text.checkVisibility({ contentVisibilityAuto: true });
+    return !isDrawn(texts[0]) && isDrawn(texts.at(-1));
+  });
   assert.deepEqual(page.problems, []);
 });
 
@@ -203,9 +221,9 @@ test('what is written and not sent outlives a reload', async () => {
   const script = new Script();
   const other = await open({ script });
   await say(other, 'refused');
+  await box(other).fill('and the next');
   script.tell(`MSGFAIL,*,${(await script.message()).number},34,Not now`);
   await other.getByRole('group').getByText('Not sent: Not now.').waitFor();
-  await box(other).fill('and the next');
   await other.reload();
   await connected(other);
   assert.equal(await box(other).inputValue(), 'refused\nand the next');
