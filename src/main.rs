@@ -69,7 +69,7 @@ fn run(mut config: Config) -> Result<(), StartError> {
     let mut is_reload_wanted = false;
     let mut reloading: Option<Receiver<()>> = None;
     loop {
-        match signals.wait(service.interval())? {
+        match signals.wait(Some(service.interval()))? {
             Some(Action::LogState) => log::info!("{}", state(&adapter)),
             Some(Action::Reload) => is_reload_wanted = true,
             Some(Action::Stop) => break,
@@ -81,6 +81,9 @@ fn run(mut config: Config) -> Result<(), StartError> {
         }
         if reloading.take_if(|done| !done.is_empty()).is_some() {
             service.ready();
+        }
+        if let Some(adapter) = &adapter {
+            adapter.tick();
         }
         let is_alive = adapter.as_ref().is_none_or(|adapter| adapter.is_alive());
         service.update(is_alive, state(&adapter));
