@@ -1,10 +1,10 @@
-//! The reference of log lines in the README, beside the sources: every line that the program can log
+//! The reference of log lines in docs/log.md, beside the sources: every line that the program can log
 //! stands in a row there, and every row is a line of the program.
 
 use std::fs;
 use std::path::Path;
 
-/// What stands for something that varies in the README, and is written in capitals there.
+/// What stands for something that varies there, and is written in capitals.
 const VARYING: &[&str] = &[
     "ADDRESS",
     "FILE",
@@ -131,14 +131,10 @@ fn can_be_the_same(one: &str, other: &str) -> bool {
     can[0][0]
 }
 
-/// The lines that the README names.
+/// The lines that docs/log.md names.
 fn rows() -> Vec<String> {
-    let readme = fs::read_to_string(root().join("README.md")).expect("the README");
-    let (_, section) = readme
-        .split_once("## Reading the log")
-        .expect("the section");
-    let section = section.split("\n## ").next().unwrap_or_default();
-    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let reference = fs::read_to_string(root().join("docs/log.md")).expect("docs/log.md");
+    let rows = reference.lines().filter(|line| line.starts_with("| `"));
     let cells = rows.filter_map(|row| row.split(" | ").next());
     let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(String::from));
     named.collect()
