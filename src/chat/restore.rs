@@ -76,7 +76,7 @@ impl Found {
     }
 
     /// What writes the journal from now on.
-    fn writer(mut self, count: usize, store: Arc<SessionStore>, ends: (Queue, Events)) -> Writer {
+    fn writer(self, count: usize, store: Arc<SessionStore>, ends: (Queue, Events)) -> Writer {
         let name = self.place.name();
         let whole = self.journal.and_then(|(file, loaded)| match loaded.end {
             End::Whole => {
@@ -84,11 +84,13 @@ impl Found {
                 Some((file, loaded))
             }
             End::Damaged(line) => {
-                let aside = self.place.keep_damaged();
+                let kept = match self.place.set_aside() {
+                    Ok(aside) => format!("and the file is kept as {}", Escaped::of(&aside)),
+                    Err(error) => format!("and the file cannot be kept: {error}"),
+                };
                 log::warn!(
                     "{name}: damaged in line {line}: {count} sessions of an earlier run stand \
-                     before it, and the file is kept as {}",
-                    Escaped::of(&aside)
+                     before it, {kept}"
                 );
                 None
             }

@@ -19,8 +19,6 @@ pub struct Place {
     path: PathBuf,
     /// Of `FILE.lock`, which is never renamed or removed.
     lock: File,
-    /// What is there is damaged: it is not to be lost.
-    is_damaged: bool,
 }
 
 impl Drop for Place {
@@ -45,7 +43,6 @@ impl Place {
             Ok(()) => Ok(Place {
                 path: path.to_owned(),
                 lock: file,
-                is_damaged: false,
             }),
             Err(TryLockError::WouldBlock) => {
                 Err(format!("{}: another adapter uses it", Escaped::of(path)))
@@ -92,8 +89,7 @@ impl Place {
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn replace(&mut self) -> io::Result<()> {
-        self.set_aside()?;
+    pub fn replace(&self) -> io::Result<()> {
         fs::rename(self.path_of_new(), &self.path)
     }
 
@@ -107,26 +103,19 @@ impl Place {
 
     /// Takes away what stands in the journal, so that a later run uses nothing of it; as far as the
     /// file system lets that be done.
-    pub fn discard(&mut self, journal: Option<&File>) {
+    pub fn discard(&self, journal: Option<&File>) {
         // A full disk lets a file be cut that it does not let be removed, or the other way round.
         let _ = journal.map(|journal| journal.set_len(0));
-        if !self.is_damaged || self.set_aside().is_err() {
-            let _ = fs::remove_file(&self.path);
-        }
+        let _ = fs::remove_file(&self.path);
     }
 
-    /// The journal is damaged. Says where it is kept when another takes its place.
-    pub fn keep_damaged(&mut self) -> PathBuf {
-        self.is_damaged = true;
-        beside(&self.path, ".damaged")
-    }
-
-    fn set_aside(&mut self) -> io::Result<()> {
-        if self.is_damaged {
-            fs::rename(&self.path, beside(&self.path, ".damaged"))?;
-            self.is_damaged = false;
-        }
-        Ok(())
+    /// Moves a journal that is damaged aside; says where to.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn set_aside(&self) -> io::Result<PathBuf> {
+        let aside = beside(&self.path, ".damaged");
+        fs::rename(&self.path, &aside).map(|()| aside)
     }
 
     /// Its name for the log.

@@ -55,7 +55,9 @@ pub fn load(source: &mut impl Read, mut entry: impl FnMut(Entry<'_>)) -> Result<
             match read {
                 Ok(read) => entry(read),
                 Err(Flaw::Version(version)) => return Err(Unusable::Version(version)),
-                Err(Flaw::Damaged) if number == 1 && !begin.starts_with(FIRST) => {
+                Err(Flaw::Damaged)
+                    if number == 1 && !begin.starts_with(FIRST) && !is_blank(begin) =>
+                {
                     return Err(Unusable::NoJournal);
                 }
                 Err(Flaw::Damaged) => {
@@ -85,5 +87,10 @@ pub fn load(source: &mut impl Read, mut entry: impl FnMut(Entry<'_>)) -> Result<
 
 /// Whether what there is of the first line may be that of a journal that was never finished.
 fn may_begin_as_journal(line: &[u8]) -> bool {
-    line.starts_with(FIRST) || FIRST.starts_with(line)
+    line.starts_with(FIRST) || FIRST.starts_with(line) || is_blank(line)
+}
+
+/// Whether that is what a power cut leaves of a file that was not on the disk yet.
+fn is_blank(begin: &[u8]) -> bool {
+    begin.first() == Some(&0)
 }

@@ -89,8 +89,8 @@ impl Writer {
             // What cannot be created is tried again, as a journal that is to take a place.
             None => {
                 if let Ok(file) = writer.place.create() {
-                    writer.current = Some(Journal::new(file, 0));
-                    writer.is_wanted = false;
+                    writer.snapshot(file);
+                    writer.current = writer.new.take();
                 }
             }
         }
@@ -167,7 +167,13 @@ impl Writer {
             self.give_up_new();
             return self.broken(&io::ErrorKind::QuotaExceeded.into());
         }
-        if let Some(Err(error)) = self.current.as_mut().map(Journal::flush) {
+        let mut written = self.current.as_mut().map(Journal::flush);
+        // The room that a new file takes is better used here.
+        if matches!(written, Some(Err(_))) && self.new.is_some() {
+            self.give_up_new();
+            written = self.current.as_mut().map(Journal::flush);
+        }
+        if let Some(Err(error)) = written {
             self.broken(&error);
         }
         if let Some(Err(error)) = self.new.as_mut().map(Journal::flush) {
@@ -180,9 +186,7 @@ impl Writer {
         let journal = self.current.take();
         self.place.discard(journal.as_ref().map(|it| &it.file));
         self.retry_at = Instant::now() + RETRY;
-        if self.new.is_none() {
-            self.log(Logged::Broken, error);
-        }
+        self.log(Logged::Broken, error);
     }
 
     /// It cannot be written anew.
@@ -195,7 +199,10 @@ impl Writer {
     }
 
     fn give_up_new(&mut self) {
-        self.new = None;
+        if let Some(new) = self.new.take() {
+            // Whoever still waits for the disk keeps it open.
+            let _ = new.file.set_len(0);
+        }
         self.is_wanted = true; // still
         self.place.remove_new();
         self.retry_at = Instant::now() + RETRY;
@@ -221,14 +228,12 @@ impl Writer {
 
     /// Begins to write all of it anew, and has it put on the disk.
     fn begin_new(&mut self) {
-        let snapshot = self.snapshot();
-        if let Err(error) = snapshot.and_then(|()| self.sync_new()) {
+        if let Err(error) = self.write_new().and_then(|()| self.sync_new()) {
             self.not_anew(&error);
         }
     }
 
-    /// Writes all there is to a new file. If that ends early, there is none any more.
-    fn snapshot(&mut self) -> io::Result<()> {
+    fn write_new(&mut self) -> io::Result<()> {
         // Where lines were dropped, those before them do not count either.
         if self.events.has_overflowed() {
             if self.current.is_some() {
@@ -240,8 +245,15 @@ impl Writer {
             }
             self.events.reset();
         }
+        let file = self.place.create_new()?;
+        self.snapshot(file);
+        Ok(())
+    }
+
+    /// Writes all there is to this file, the new one. If that ends early, there is none any more.
+    fn snapshot(&mut self, file: File) {
         self.round += 1;
-        self.new = Some(Journal::new(self.place.create_new()?, 0));
+        self.new = Some(Journal::new(file, 0));
         self.is_wanted = false;
         for (key, name) in self.source.instances() {
             let mut position = usize::MAX;
@@ -250,7 +262,7 @@ impl Writer {
                 // That one was dropped meanwhile is said behind.
                 position = self.source.slice(key, position, &mut bodies).unwrap_or(0);
                 let Some(new) = &mut self.new else {
-                    return Ok(());
+                    return;
                 };
                 new.put(key, &name, &bodies);
                 // Who opens and closes sessions meanwhile must not find the queue full.
@@ -262,7 +274,6 @@ impl Writer {
                 self.flush();
             }
         }
-        Ok(())
     }
 
     /// Has the new file put on the disk, by a thread that may wait for it.
@@ -304,7 +315,7 @@ impl Writer {
         self.flush();
         if self.current.is_none() {
             if self.new.is_none()
-                && let Err(error) = self.snapshot()
+                && let Err(error) = self.write_new()
             {
                 self.not_anew(&error);
             }
@@ -326,6 +337,8 @@ struct Journal {
     number: u64,
     /// The key of the instance to which it belongs.
     key: Option<u64>,
+    /// So many bytes stand in the file.
+    length: u64,
     /// Lines to be written.
     buffer: Vec<u8>,
 }
@@ -334,9 +347,10 @@ impl Journal {
     /// The file, and how many lines stand in it.
     fn new(file: File, number: u64) -> Journal {
         Journal {
-            file,
             number,
             key: None,
+            length: file.metadata().map_or(0, |metadata| metadata.len()),
+            file,
             buffer: Vec::new(),
         }
     }
@@ -361,7 +375,12 @@ impl Journal {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
+        if let Err(error) = self.file.write_all(&self.buffer) {
+            // So that it may be tried again.
+            self.file.set_len(self.length)?;
+            return Err(error);
+        }
+        self.length += self.buffer.len() as u64;
         match self.buffer.capacity() > 2 * BATCH {
             true => self.buffer = Vec::new(),
             false => self.buffer.clear(),
