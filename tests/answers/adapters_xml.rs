@@ -108,6 +108,7 @@ fn what_the_proxies_do_while_the_adapter_is_away_is_set_where_the_default_would_
             "pessimistic",
         ),
         ("data_provider", "events_recovery", "leave_hole"),
+        ("data_provider", "status_item", "chat_status"),
     ] {
         let set = parameter(child(root, provider), name);
         assert_eq!(set, value, "{provider}: {name}");

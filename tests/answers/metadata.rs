@@ -151,6 +151,8 @@ fn git_of_other_items_allows_everything() {
         ("1c|GIT|S|stock", "1c|GIT|I|0|D|0.0|M|RMDC"),
         ("2c|GIT|S|chat_room ", "2c|GIT|I|0|D|0.0|M|RMDC"),
         ("3c|GIT|S|Chat_Room", "3c|GIT|I|0|D|0.0|M|RMDC"),
+        // The item that a Proxy serves by itself, and has to have in MERGE or RAW.
+        ("5c|GIT|S|chat_status", "5c|GIT|I|0|D|0.0|M|RMDC"),
         (
             "4c|GIT|S|a|S|chat_room|S|b",
             "4c|GIT|I|0|D|0.0|M|RMDC|I|30|D|0.0|M|D|I|0|D|0.0|M|RMDC",
@@ -163,6 +165,7 @@ fn gui_sets_no_limits() {
     answered(&[
         ("1c|GUI|S|#|S|chat_room", "1c|GUI|I|0|D|0.0|M|D"),
         ("2c|GUI|S|user|S|stock", "2c|GUI|I|0|D|0.0|M|RMDC"),
+        ("5c|GUI|S|user|S|chat_status", "5c|GUI|I|0|D|0.0|M|RMDC"),
         (
             "3c|GUI|S|user|S|stock|S|chat_room|S|chat_room",
             "3c|GUI|I|0|D|0.0|M|RMDC|I|0|D|0.0|M|D|I|0|D|0.0|M|D",

@@ -1,14 +1,14 @@
 // The playground's own page in a browser, with an official client in the same room.
 
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { Script, arrived, box, closePages, connected, openPage, say, settled, state, texts, update } from './page.mjs';
 import { AWKWARD, PythonClient, adapterIsThere, launchBrowser, startAdapter, startPlayground } from './support.mjs';
 
 let browser, playground, listener;
-const contexts = [];
 
 before(async () => {
   browser = await launchBrowser();
@@ -24,36 +24,9 @@ after(async () => {
   await playground?.process.end();
 });
 
-afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close();
-});
+afterEach(closePages);
 
-/** A tab with the page, in the room. Whatever goes wrong in it fails the test at its end. */
-async function open({ url = playground.url, ...options } = {}) {
-  const context = await browser.newContext({ locale: 'en-GB', ...options });
-  contexts.push(context);
-  const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
-  page.problems = [];
-  page.on('pageerror', (error) => page.problems.push(error.message));
-  page.on('console', (message) => { if (message.type() === 'error') page.problems.push(message.text()); });
-  page.on('dialog', (dialog) => { page.problems.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
-  await page.goto(url);
-  await connected(page);
-  return page;
-}
-
-const connected = (page) => page.getByRole('status').filter({ hasText: /^Connected$/ }).waitFor();
-const box = (page) => page.getByRole('textbox', { name: 'Message' });
-const texts = (page) => page.getByRole('log').locator('.text').evaluateAll((all) => all.map((one) => one.textContent));
-const arrived = (page, text) => page.waitForFunction(
-  (text) => [...document.querySelectorAll('#log .text')].some((one) => one.textContent === text), text);
-const settled = (page) => page.waitForFunction(() => !document.querySelector('.own'));
-
-async function say(page, text) {
-  await box(page).fill(text);
-  await page.getByRole('button', { name: 'Send', exact: true }).click();
-}
+const open = (options) => openPage(browser, { url: playground.url, ...options });
 
 test('what is typed is seen in two tabs and by an official client', async () => {
   const [one, two] = [await open(), await open()];
@@ -116,30 +89,155 @@ test('a message of 10 KiB is shown whole', async () => {
   await listener.update(text);
 });
 
-test('a message that is too long is not sent, and stays', async () => {
+test('a message that can never be sent as it is can be edited, and not be sent again', async () => {
   const page = await open();
-  await say(page, 'x'.repeat(60_000));
+  const long = 'x'.repeat(60_000);
+  await say(page, long);
   await page.getByRole('group').getByText('Not sent: it is too long.').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Send again' }).count(), 0);
+  await box(page).fill('begun meanwhile');
+  await page.getByRole('button', { name: 'Edit' }).click();
+  await settled(page);
+  assert.equal(await box(page).inputValue(), `${long}\nbegun meanwhile`);
+  assert.equal(await box(page).evaluate((one) => one === document.activeElement), true);
+  await say(page, long);
   await page.getByRole('button', { name: 'Discard' }).click();
   await settled(page);
+  assert.equal(await box(page).inputValue(), '');
+  // The adapter's refusal of a message for what it is, and that of a server.
+  const script = new Script();
+  const other = await open({ script });
+  for (const refusal of [(number) => `MSGFAIL,*,${number},34,The message is too long`, (number) => `REQERR,${Number(number) + 2},67,no such message`]) {
+    const from = script.frames.list.length;
+    await say(other, 'not welcome');
+    script.tell(refusal((await script.message(from)).number));
+    await other.getByRole('group').getByText(/^Not sent: .*\.$/).waitFor();
+    await other.getByRole('button', { name: 'Edit' }).click();
+    assert.equal(await box(other).inputValue(), 'not welcome');
+    await connected(other);
+  }
 });
 
-test('who reads further up is left there, and told of what is new', async () => {
+test('who reads further up is left there, told how much is new, and gets back to the end in any case', async () => {
   const page = await open({ viewport: { width: 600, height: 400 } });
   for (let n = 1; n <= 12; n += 1) await say(page, `filling the room, ${n}`);
   await settled(page);
   const scroll = page.getByRole('region', { name: 'Chat room' });
-  const position = () => scroll.evaluate((one) => [one.scrollTop, one.scrollHeight - one.scrollTop - one.clientHeight]);
-  assert.ok((await position())[1] < 2, 'at the end');
-  await scroll.focus();
-  await page.keyboard.press('Home');
-  await page.waitForFunction(() => document.getElementById('scroll').scrollTop === 0);
-  await listener.say('something new');
-  await arrived(page, 'something new');
-  assert.equal((await position())[0], 0);
-  await page.getByRole('button', { name: 'New messages' }).click();
-  assert.ok((await position())[1] < 2, 'at the end again');
-  await page.getByRole('button', { name: 'New messages' }).waitFor({ state: 'hidden' });
+  const top = () => scroll.evaluate((one) => one.scrollTop);
+  const atEnd = () => page.waitForFunction(() => {
+    const one = document.getElementById('scroll');
+    return one.scrollHeight - one.scrollTop - one.clientHeight < 2;
+  });
+  const home = async () => {
+    await scroll.focus();
+    await page.keyboard.press('Home');
+    await page.waitForFunction(() => document.getElementById('scroll').scrollTop === 0);
+  };
+  await atEnd();
+  assert.equal(await page.locator('#down').isVisible(), false);
+  await home();
+  await page.getByRole('button', { name: 'Jump to the end' }).click();
+  await atEnd();
+  await page.locator('#down').waitFor({ state: 'hidden' });
+  await home();
+  for (const [text, name] of [['something new', '1 new message'], ['something else', '2 new messages']]) {
+    await listener.say(text);
+    await arrived(page, text);
+    await page.getByRole('button', { name, exact: true }).waitFor();
+    assert.equal(await top(), 0);
+  }
+  await page.getByRole('button', { name: '2 new messages' }).click();
+  await atEnd();
+  await page.locator('#down').waitFor({ state: 'hidden' });
+  assert.equal(await box(page).evaluate((one) => one === document.activeElement), true);
+  // Who is at the end stays there, whoever speaks and however long.
+  for (const text of ['long '.repeat(200), 'short']) {
+    await listener.say(text);
+    await arrived(page, text);
+    await atEnd();
+  }
+});
+
+test('two thousand messages are shown, laid out a few times and not for each of them', async () => {
+  const script = new Script();
+  const page = await open({ script });
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send('Performance.enable');
+  const layouts = async () => (await devtools.send('Performance.getMetrics')).metrics.find((one) => one.name === 'LayoutCount').value;
+  const before = await layouts();
+  const lines = Array.from({ length: 2_100 }, (_, n) => update(`message ${n}`, { ip: `192.0.2.${n % 5}`, at: Date.now() + n }));
+  script.tell(...lines);
+  await arrived(page, 'message 2099');
+  const spent = (await layouts()) - before;
+  assert.ok(spent < 100, `laid out ${spent} times`);
+  const shown = await page.locator('#log .message').count();
+  assert.ok(shown >= 2_000 && shown <= 2_100, `${shown} are shown`);
+  const distance = () => page.evaluate(() => {
+    const one = document.getElementById('scroll');
+    return one.scrollHeight - one.scrollTop - one.clientHeight;
+  });
+  // What leaves at the top moves nobody away from the end.
+  for (let n = 0; n < 20; n += 1) {
+    script.tell(update(`one more, ${n}`));
+    await arrived(page, `one more, ${n}`);
+  }
+  await page.waitForFunction(() => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(() => next(true)))));
+  assert.ok((await distance()) < 2, `${await distance()} from the end`);
+  assert.equal(await page.locator('#down').isVisible(), false);
+  assert.deepEqual(page.problems, []);
+});
+
+test('what is written and not sent outlives a reload', async () => {
+  const page = await open();
+  await box(page).fill('half a thought');
+  await page.reload();
+  await connected(page);
+  assert.equal(await box(page).inputValue(), 'half a thought');
+  await box(page).press('Enter');
+  await arrived(page, 'half a thought');
+  await settled(page);
+  await page.reload();
+  await connected(page);
+  assert.equal(await box(page).inputValue(), '');
+  // So does what was refused.
+  const script = new Script();
+  const other = await open({ script });
+  await say(other, 'refused');
+  script.tell(`MSGFAIL,*,${(await script.message()).number},34,Not now`);
+  await other.getByRole('group').getByText('Not sent: Not now.').waitFor();
+  await box(other).fill('and the next');
+  await other.reload();
+  await connected(other);
+  assert.equal(await box(other).inputValue(), 'refused\nand the next');
+  // One window is not the other.
+  const second = await open({ context: page.context() });
+  await box(page).fill('mine');
+  await second.reload();
+  await connected(second);
+  assert.equal(await box(second).inputValue(), '');
+});
+
+test('that nobody has said anything is said where it is known, and why there may be nothing', async () => {
+  const nothing = (page) => page.getByText(/^Nobody has said anything since the room was opened\.\s*What is said is kept while somebody is here\.$/);
+  const empty = await startPlayground();
+  try {
+    const page = await open({ url: empty.url });
+    await nothing(page).waitFor();
+    await say(page, 'something');
+    await arrived(page, 'something');
+    await nothing(page).waitFor({ state: 'hidden' });
+  } finally {
+    await empty.process.end();
+  }
+  // The history has not ended, and may have something to tell. The page lets people write all the same.
+  const script = new Script({ history: [] });
+  const page = await open({ script });
+  await say(page, 'is anybody there?');
+  await script.message();
+  await page.waitForFunction(() => document.getElementById('live').ariaBusy === 'false');
+  assert.equal(await nothing(page).isVisible(), false);
+  script.tell('EOS,1,1');
+  await nothing(page).waitFor();
 });
 
 test('a second tab gets the history, in its order', async () => {
@@ -171,29 +269,7 @@ test('it can be used with a keyboard and a screen reader', async () => {
   await page.getByRole('log').getByText(await page.evaluate(() => navigator.userAgent)).last().waitFor();
   await box(page).fill('   ');
   await box(page).press('Enter');
-  assert.equal(await page.locator('.own').count(), 0, 'nothing to say is not said');
-});
-
-test('it fits a phone and a desktop, in light and in dark', async () => {
-  const folder = process.env.SCREENSHOTS;
-  if (folder) await mkdir(folder, { recursive: true });
-  const grounds = new Set();
-  for (const [name, options] of Object.entries({
-    phone: { viewport: { width: 320, height: 640 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
-    desktop: { viewport: { width: 900, height: 640 } },
-  })) {
-    for (const colorScheme of ['light', 'dark']) {
-      const page = await open({ ...options, colorScheme });
-      await arrived(page, 'for those to come');
-      const [width, inner] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-      assert.ok(width <= inner, `${name}: ${width} wide on ${inner}`);
-      assert.ok(await page.getByRole('button', { name: 'Send', exact: true }).evaluate((one) => one.getBoundingClientRect().bottom <= innerHeight));
-      grounds.add(await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
-      const image = await page.screenshot(folder ? { path: `${folder}/${name}-${colorScheme}.png` } : {});
-      assert.ok(image.length > 5_000);
-    }
-  }
-  assert.equal(grounds.size, 2);
+  assert.equal(await page.locator('.unsent').count(), 0, 'nothing to say is not said');
 });
 
 test('the adapter is killed and comes back: what is refused meanwhile says why', async () => {
@@ -206,15 +282,19 @@ test('the adapter is killed and comes back: what is refused meanwhile says why',
     await arrived(page, 'before');
     let from = bare.process.lines.list.length;
     await adapter.end('SIGKILL');
+    // Said at once, and not when somebody sends.
+    await state(page, /^The adapter is away: nobody can send\.$/);
     await bare.process.line(/^\* metadata: the adapter is gone/, from);
     await say(page, 'to nobody');
-    await page.getByRole('group').getByText('Not sent: The Remote Adapter is not connected').waitFor();
+    await page.getByRole('group').getByText('Not sent: The Remote Adapter is not connected.').waitFor();
     await page.getByRole('alert').getByText('to nobody').waitFor();
     assert.deepEqual(await texts(page), ['before']);
     from = bare.process.lines.list.length;
     adapter = startAdapter(bare);
     await adapterIsThere(bare.process, from);
     await bare.process.line(/^data {5}← .*\|SUB\|V/, from);
+    await connected(page);
+    await page.getByRole('log').getByText(/^The adapter was away\. It came back at \d\d:\d\d\.$/).waitFor();
     await page.getByRole('button', { name: 'Send again' }).click();
     await arrived(page, 'to nobody');
     await settled(page);
@@ -263,13 +343,10 @@ test('the adapter is there only later: the page waits for it', async () => {
   const bare = await startPlayground({ args: ['--no-adapter'] });
   let adapter;
   try {
-    const context = await browser.newContext();
-    contexts.push(context);
-    const page = await context.newPage();
-    await page.goto(bare.url);
-    await page.getByRole('status').filter({ hasText: 'The Remote Adapter is not connected' }).waitFor();
+    const page = await open({ url: bare.url, isConnected: false });
+    await state(page, /^The Remote Adapter is not connected\. Trying again/);
     await say(page, 'I was early');
-    await page.getByText('Waiting for the connection').waitFor();
+    await page.getByRole('group').getByText('Waiting for the connection').waitFor();
     adapter = startAdapter(bare);
     await connected(page);
     await arrived(page, 'I was early');

@@ -226,6 +226,8 @@ export class WebClient extends Client {
 export function launchBrowser() {
   return chromium.launch({
     executablePath: CHROMIUM,
+    // Scroll bars that take room are those that show whether columns stand below each other.
+    ignoreDefaultArgs: ['--hide-scrollbars'],
     env: { ...process.env, HOME: HOME_OF_BROWSER },
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync'],

@@ -81,10 +81,10 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// A hub, and the way to tell it of events.
-    pub(crate) fn new(seed: u64, show: Show) -> (Self, Sender<Event>) {
+    pub(crate) fn new(seed: u64, status_item: Option<String>, show: Show) -> (Self, Sender<Event>) {
         let (sender, events) = bounded(EVENTS);
         let hub = Self {
-            server: Server::new(seed, Instant::now()),
+            server: Server::new(seed, Instant::now(), status_item),
             events,
             clients: HashMap::new(),
             metadata: None,

@@ -12,6 +12,7 @@ mod client;
 #[path = "../standin/codec.rs"]
 #[allow(dead_code, reason = "its strict reader is for tests")]
 mod codec;
+mod descriptor;
 mod door;
 mod hub;
 mod options;
@@ -105,7 +106,7 @@ impl Playground {
             metadata.port().map_err(words)?,
             data.port().map_err(words)?,
         ];
-        let (hub, events) = Hub::new(seed, show);
+        let (hub, events) = Hub::new(seed, descriptor::status_item()?, show);
         let [web_events, metadata_events, data_events] = [(); 3].map(|()| events.clone());
         let hub = spawn("hub", || hub.run())?;
         spawn("metadata", move || metadata.run(&metadata_events, show))?;

@@ -126,6 +126,29 @@ fn clients_chat_through_the_real_adapter() {
     assert!(adapter.stop(DEADLINE));
 }
 
+#[test]
+fn the_status_item_of_the_descriptor_follows_the_real_adapter() {
+    let playground = start();
+    let item = crate::descriptor::status_item().unwrap();
+    let item = item.expect("a status_item in adapters.xml");
+    let page = include_str!("page.html");
+    assert!(page.contains(&format!("'{item}'")), "{item} on the page");
+    let adapter = Adapter::start(playground.config()).unwrap();
+    let mut ann = Client::enter(playground.http);
+    ann.send(&format!(
+        "control\r\nLS_reqId=1&LS_op=add&LS_subId=1&LS_mode=MERGE&LS_group={item}\
+         &LS_schema=status&LS_data_adapter=CHAT_ROOM&LS_snapshot=true"
+    ));
+    // The session is there as soon as the metadata connection is.
+    while ann.await_line("U,") != "U,1,1,connected" {}
+    assert!(adapter.stop(DEADLINE));
+    assert_eq!(ann.await_line("U,"), "U,1,1,reconnecting");
+    let adapter = Adapter::start(playground.config()).unwrap();
+    assert_eq!(ann.await_line("U,"), "U,1,1,connected");
+    playground.end();
+    assert!(adapter.stop(DEADLINE));
+}
+
 /// A directory that goes with its test.
 struct Directory(PathBuf);
 

@@ -34,11 +34,13 @@ impl Server {
     /// A client holds an item from now on, and gets to see its past.
     pub(super) fn attach(&mut self, holder: Holder, name: &str, history: usize) {
         let is_new = !self.items.contains_key(name);
+        let is_status = self.status.is(name);
+        let known = is_status.then(|| self.status.update());
         let item = self.items.entry(name.to_owned()).or_insert_with(|| Item {
             subscription: None,
-            history: VecDeque::new(),
-            length: history,
-            snapshot_ended: false,
+            history: known.into_iter().collect(),
+            length: if is_status { 1 } else { history },
+            snapshot_ended: is_status,
             holders: Vec::new(),
         });
         item.holders.push(holder);
@@ -82,8 +84,11 @@ impl Server {
         }
     }
 
-    /// Asks the adapter for the updates of an item, if there is an adapter.
+    /// Asks the adapter for the updates of an item, if there is an adapter and the Proxy has them not from itself.
     pub(super) fn subscribe_item(&mut self, name: &str) {
+        if self.status.is(name) {
+            return;
+        }
         let awaited = Awaited::Subscribe(name.to_owned());
         let id = self.ask(Side::Data, "SUB", &[Some(name)], awaited);
         if let Some(item) = self.items.get_mut(name) {
@@ -98,7 +103,14 @@ impl Server {
     }
 
     pub(super) fn update(&mut self, origin: &Origin, update: Update) {
-        let Some(item) = self.origin(origin) else {
+        if self.origin(origin).is_some() {
+            self.update_item(&origin.item, update);
+        }
+    }
+
+    /// Something happened to an item: its holders are told, and it becomes part of the past.
+    pub(super) fn update_item(&mut self, name: &str, update: Update) {
+        let Some(item) = self.items.get(name) else {
             return;
         };
         for holder in item.holders.clone() {
@@ -107,7 +119,7 @@ impl Server {
                 self.show(holder, &update);
             }
         }
-        if let Some(item) = self.origin(origin) {
+        if let Some(item) = self.items.get_mut(name) {
             item.history.push_back(update);
             let surplus = item.history.len().saturating_sub(item.length);
             item.history.drain(..surplus);

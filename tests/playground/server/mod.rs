@@ -2,12 +2,14 @@
 //! comes out. It must not know of sockets, threads and clocks, so that every turn of it can be tested.
 //!
 //! Its rooms: [`opening`] sessions come and go; [`subscribing`] what a client gets to see; [`items`] what the adapter
-//! tells, and who is told; [`messages`] what clients tell; [`desk`] the requests that adapters have yet to answer.
+//! tells, and who is told; [`status`] the item that tells of the adapter; [`messages`] what clients tell; [`desk`] the
+//! requests that adapters have yet to answer.
 
 mod desk;
 mod items;
 mod messages;
 mod opening;
+mod status;
 mod subscribing;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use crate::tlcp::{self, Refused, Request, code};
 use desk::{Awaited, Desk};
 use items::Item;
 use messages::Sequence;
+use status::Status;
 use subscribing::Subscription;
 
 /// A connection of a client.
@@ -65,6 +68,7 @@ pub(crate) struct Server {
     metadata: Desk,
     data: Desk,
     items: BTreeMap<String, Item>,
+    status: Status,
     /// Sessions whose end no adapter has confirmed yet.
     closed_sessions: Vec<String>,
     /// Questions that nobody will answer.
@@ -106,8 +110,9 @@ struct Ticket {
 }
 
 impl Server {
-    /// A server without clients and adapters; the seed makes its session ids.
-    pub(crate) fn new(seed: u64, now: Instant) -> Self {
+    /// A server without clients and adapters; the seed makes its session ids, `status_item` is the one that tells of
+    /// the data connection.
+    pub(crate) fn new(seed: u64, now: Instant, status_item: Option<String>) -> Self {
         Self {
             seed,
             now,
@@ -117,6 +122,7 @@ impl Server {
             metadata: Desk::default(),
             data: Desk::default(),
             items: BTreeMap::new(),
+            status: Status::new(status_item),
             closed_sessions: Vec::new(),
             orphans: VecDeque::new(),
             effects: Vec::new(),
@@ -258,6 +264,7 @@ impl Server {
                 for item in items {
                     self.subscribe_item(&item);
                 }
+                self.tell_status("connected");
             }
         }
     }
@@ -270,6 +277,7 @@ impl Server {
             .extend(unanswered.into_iter().map(|(_, awaited)| awaited));
         if side == Side::Data {
             self.items.values_mut().for_each(Item::forsake);
+            self.tell_status("reconnecting");
         }
     }
 

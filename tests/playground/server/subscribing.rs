@@ -73,8 +73,9 @@ impl Server {
         let mode = match request.need("LS_mode")? {
             "DISTINCT" => 'D',
             "RAW" => 'R',
-            "MERGE" | "COMMAND" => {
-                let text = "the stand-in knows DISTINCT and RAW only";
+            "MERGE" => 'M',
+            "COMMAND" => {
+                let text = "the stand-in does not know COMMAND";
                 return Err(request.refused(code::MODE, text));
             }
             _ => return Err(malformed("LS_mode is no mode")),
@@ -208,7 +209,8 @@ impl Server {
         };
         let glimpse = |item: &String| Glimpse {
             item: item.clone(),
-            snapshot_ended: draft.snapshot == Snapshot::None,
+            // Of what is merged there is one value, and no end to be told.
+            snapshot_ended: draft.snapshot == Snapshot::None || draft.mode == 'M',
             ..Glimpse::default()
         };
         subscription.view = Some(View {
@@ -252,11 +254,14 @@ impl Server {
                 return None;
             }
         };
-        if let Some(at) = properties
-            .iter()
-            .position(|p| !p.modes.contains(draft.mode))
-        {
-            let text = format!("not in this mode: {}", draft.items[at]);
+        // What adapters tell is not merged here; the status item is nothing else.
+        let modes = |item: &str| if self.status.is(item) { "MR" } else { "DR" };
+        let refused =
+            draft.items.iter().zip(&properties).find(|(item, p)| {
+                !p.modes.contains(draft.mode) || !modes(item).contains(draft.mode)
+            });
+        if let Some((item, _)) = refused {
+            let text = format!("not in this mode: {item}");
             self.refuse(ticket, draft, code::MODE, &text);
             return None;
         }

@@ -36,7 +36,7 @@ impl Setup {
     fn without_adapter() -> Self {
         let now = Instant::now();
         Self {
-            server: Server::new(7, now),
+            server: Server::new(7, now, Some("chat_status".to_owned())),
             now,
             told: HashMap::new(),
             asked: Vec::new(),
@@ -854,4 +854,82 @@ proptest! {
             }
         }
     }
+}
+
+/// Subscribes to the item of the data connection.
+fn watch(setup: &mut Setup, client: ClientId, mode: &str) -> String {
+    let frame = format!(
+        "control\r\nLS_reqId=9&LS_op=add&LS_subId=9&LS_group=chat_status&LS_schema=status\
+         &LS_data_adapter=CHAT_ROOM&LS_mode={mode}&LS_snapshot=true"
+    );
+    setup.frame(client, &frame)
+}
+
+#[test]
+fn the_status_item_tells_of_the_data_connection_in_all_its_states() {
+    let mut setup = Setup::without_adapter();
+    setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+    setup.client(1);
+    let subscribed = "REQOK,9\r\nSUBOK,9,1,1\r\nCONF,9,unlimited,filtered\r\n";
+    assert_eq!(
+        watch(&mut setup, 1, "MERGE"),
+        format!("{subscribed}U,9,1,connecting\r\n")
+    );
+    setup.server.adapter_up(Side::Data, Encoding::Smart);
+    assert_eq!(setup.told(1), "U,9,1,connected\r\n");
+    setup.server.adapter_down(Side::Metadata);
+    assert_eq!(setup.told(1), "");
+    setup.server.adapter_down(Side::Data);
+    assert_eq!(setup.told(1), "U,9,1,reconnecting\r\n");
+    setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+    setup.client(2);
+    assert_eq!(
+        watch(&mut setup, 2, "MERGE"),
+        format!("{subscribed}U,9,1,reconnecting\r\n")
+    );
+    // There is no past in this mode, and what is to come is the same.
+    setup.client(3);
+    assert_eq!(watch(&mut setup, 3, "RAW"), subscribed);
+    setup.server.adapter_up(Side::Data, Encoding::Smart);
+    for client in [1, 2, 3] {
+        assert_eq!(setup.told(client), "U,9,1,connected\r\n");
+    }
+}
+
+#[test]
+fn only_the_metadata_adapter_is_asked_about_the_status_item() {
+    let mut setup = Setup::new();
+    setup.client(1);
+    setup.methods();
+    watch(&mut setup, 1, "MERGE");
+    assert_eq!(setup.methods(), "GIS GSC GIT GUI");
+    setup.server.adapter_down(Side::Data);
+    setup.server.adapter_up(Side::Data, Encoding::Smart);
+    setup.frame(1, "control\r\nLS_reqId=10&LS_op=delete&LS_subId=9");
+    setup.server.adapter_down(Side::Data);
+    assert_eq!(setup.methods(), "");
+    assert_eq!(setup.told(1), "");
+}
+
+#[test]
+fn the_status_item_is_had_in_its_modes_only() {
+    let mut setup = Setup::new();
+    setup.client(1);
+    for mode in ["DISTINCT", "COMMAND"] {
+        let told = watch(&mut setup, 1, mode);
+        assert!(told.starts_with("REQERR,9,24,"), "{mode}: {told}");
+    }
+}
+
+#[test]
+fn a_proxy_without_a_status_item_asks_the_adapter_for_it() {
+    let mut setup = Setup::new();
+    setup.server = Server::new(7, setup.now, None);
+    setup.server.adapter_up(Side::Metadata, Encoding::Smart);
+    setup.server.adapter_up(Side::Data, Encoding::Smart);
+    setup.client(1);
+    setup.methods();
+    let told = watch(&mut setup, 1, "RAW");
+    assert!(told.starts_with("REQOK,9\r\nSUBOK,9,1,1\r\n"), "{told}");
+    assert_eq!(setup.methods(), "GIS GSC GIT GUI SUB");
 }
