@@ -117,7 +117,9 @@ impl Adapter {
             log::warn!("{warning}");
         }
         let store = match config.state_file() {
-            Some(path) => SessionStore::with_journal(&path).map_err(|why| config.no_state(&why))?,
+            Some(path) => {
+                SessionStore::with_journal(&path, Some(1)).map_err(|why| config.no_state(&why))?
+            }
             None => Arc::default(),
         };
         let servers = config.servers;
@@ -170,6 +172,14 @@ impl Adapter {
         self.servers.request_stop();
     }
 
+    /// What is due from time to time: sessions of servers that did not come back are dropped.
+    pub fn tick(&self) {
+        let count = self.store.expire(Instant::now());
+        if count > 0 {
+            log::info!("{count} sessions of servers that did not come back are dropped");
+        }
+    }
+
     /// Whether no thread has missed its heartbeat.
     pub fn is_alive(&self) -> bool {
         self.metadata.is_alive() && self.data.is_alive()
@@ -181,11 +191,12 @@ impl Adapter {
             metadata,
             data,
             room,
+            store,
             ..
         } = self;
         format!(
-            "{metadata}, {data}, {} sessions, room {}, messages {} relayed, {} refused, {} lost",
-            room.sessions(),
+            "{metadata}, {data}, {}, room {}, messages {} relayed, {} refused, {} lost",
+            store.count(),
             if room.is_open() { "open" } else { "closed" },
             room.relayed(),
             room.refused(),

@@ -115,7 +115,7 @@ pub const OPTIONS: &[Opt] = &[
     opt(
         "keepalive",
         "MILLIS",
-        "longest silence before a keepalive; 0: only what\nthe Proxy asks for [default: 10000]",
+        "longest silence before a keepalive, in ms; 0: only\nwhat the Proxy asks for [default: 10000]",
         |to, value| {
             to.config.servers = to.config.servers.clone().keepalive(value.millis()?);
             Ok(())

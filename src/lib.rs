@@ -156,6 +156,11 @@ mod start_error;
 #[cfg(feature = "program")]
 mod time_zone;
 
+// The adapter in README.md is one that compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(feature = "program")]
 pub use adapter::{Adapter, Config};
 #[cfg(feature = "program")]

@@ -69,18 +69,25 @@ fn run(mut config: Config) -> Result<(), StartError> {
     let mut is_reload_wanted = false;
     let mut reloading: Option<Receiver<()>> = None;
     loop {
-        match signals.wait(service.interval())? {
-            Some(Action::LogState) => log::info!("{}", state(&adapter)),
-            Some(Action::Reload) => is_reload_wanted = true,
-            Some(Action::Stop) => break,
-            None => {}
+        let action = signals.wait(Some(service.interval()))?;
+        if action == Some(Action::Stop) {
+            break;
         }
+        // First, since a signal may have come after it.
         if let Ok(started) = starting.try_recv() {
             adapter = Some(Arc::new(started?));
             service.ready();
         }
+        match action {
+            Some(Action::LogState) => log::info!("{}", state(&adapter)),
+            Some(Action::Reload) => is_reload_wanted = true,
+            Some(Action::Stop) | None => {}
+        }
         if reloading.take_if(|done| !done.is_empty()).is_some() {
             service.ready();
+        }
+        if let Some(adapter) = &adapter {
+            adapter.tick();
         }
         let is_alive = adapter.as_ref().is_none_or(|adapter| adapter.is_alive());
         service.update(is_alive, state(&adapter));

@@ -18,6 +18,9 @@ const SOCKET: &str = "NOTIFY_SOCKET";
 /// How often the status line is brought up to date.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 
+/// The same where there is no service manager: for what else is due from time to time.
+const UNMANAGED: Duration = Duration::from_secs(60);
+
 /// No watchdog is fed more often than one of this time would be.
 const SHORTEST_WATCHDOG: Duration = Duration::from_millis(10);
 
@@ -66,10 +69,13 @@ impl ServiceNotifier {
         self.watchdog.map(|watchdog| watchdog / 4)
     }
 
-    /// How often to call [`update`](Self::update); `None`: never.
-    pub fn interval(&self) -> Option<Duration> {
-        let ping = self.watchdog.map_or(STATUS_EVERY, |watchdog| watchdog / 3);
-        self.manager.is_some().then(|| ping.min(STATUS_EVERY))
+    /// How often to call [`update`](Self::update).
+    pub fn interval(&self) -> Duration {
+        match (&self.manager, self.watchdog) {
+            (None, _) => UNMANAGED,
+            (_, Some(watchdog)) => STATUS_EVERY.min(watchdog / 3),
+            _ => STATUS_EVERY,
+        }
     }
 
     /// Pings the watchdog, if all threads are alive, and sends what is new or was dropped before.

@@ -2,7 +2,7 @@
 
 use super::clock::{Clock, LocalTime};
 use super::room::{ITEM, Room};
-use super::store::SessionStore;
+use super::store::{ServedSessions, SessionStore};
 use crate::provider::{
     Connection, MetadataError, MetadataProvider, Mode, Names, Parameters, Text, Unsent, system_time,
 };
@@ -22,7 +22,7 @@ const SESSION_LOST: &str = "Session lost! Please reload the browser page(s).";
 #[derive(Debug)]
 pub struct ChatMetadata {
     room: Arc<Room>,
-    store: Arc<SessionStore>,
+    sessions: ServedSessions,
     clock: Clock,
     now: fn() -> u64,
     /// Messages of the present read.
@@ -35,7 +35,7 @@ impl ChatMetadata {
     pub fn new(room: Arc<Room>, local: impl Into<LocalTime>) -> ChatMetadata {
         ChatMetadata {
             room,
-            store: Arc::default(),
+            sessions: ServedSessions::new(Arc::default()),
             clock: Clock::new(local.into()),
             now: system_time,
             relayed: 0,
@@ -45,7 +45,8 @@ impl ChatMetadata {
 
     /// The same with sessions that are kept elsewhere.
     pub fn with_store(self, store: Arc<SessionStore>) -> ChatMetadata {
-        ChatMetadata { store, ..self }
+        let sessions = ServedSessions::new(store);
+        ChatMetadata { sessions, ..self }
     }
 
     /// The same with another clock, which gives milliseconds since the epoch.
@@ -63,7 +64,7 @@ impl ChatMetadata {
         if text.is_empty() {
             return Err("The message is empty");
         }
-        let sessions = self.store.lock();
+        let sessions = self.sessions.lock();
         let (ip, nick) = sessions.get(session_id).ok_or(SESSION_LOST)?;
         if self.relayed == 0 {
             self.clock.set((self.now)());
@@ -96,22 +97,18 @@ impl MetadataProvider for ChatMetadata {
         connection: &Connection,
         parameters: &Parameters<'_>,
     ) -> Result<(), MetadataError> {
-        let instance = parameters.get("proxy.instance_id").map(String::from);
-        match self.store.begin(instance) {
-            (true, count) => {
-                self.room.set_sessions(count);
-                connection.info(format_args!(
-                    "the same server as before: {count} sessions kept"
-                ));
-            }
-            (false, count) => {
-                self.room.set_sessions(0);
-                if count > 0 {
-                    connection.warn(format_args!(
-                        "not the server of before: {count} sessions dropped"
-                    ));
-                }
-            }
+        let instance = parameters.get("proxy.instance_id");
+        let begun = self.sessions.begin(instance.as_deref());
+        if let Some(count) = begun.kept {
+            connection.info(format_args!(
+                "the same server as before: {count} sessions kept"
+            ));
+        }
+        if begun.dropped > 0 {
+            connection.warn(format_args!(
+                "not the server of before: {} sessions dropped",
+                begun.dropped
+            ));
         }
         Ok(())
     }
@@ -124,15 +121,13 @@ impl MetadataProvider for ChatMetadata {
     ) -> Result<(), MetadataError> {
         let ip = client_context.get("REMOTE_IP");
         let agent = client_context.get("USER_AGENT");
-        let count = self
-            .store
+        self.sessions
             .open(user, session_id, ip.as_deref(), agent.as_deref());
-        self.room.set_sessions(count);
         Ok(())
     }
 
     fn notify_session_close(&mut self, session_id: &str) -> Result<(), MetadataError> {
-        self.room.set_sessions(self.store.close(session_id));
+        self.sessions.close(session_id);
         Ok(())
     }
 
@@ -186,5 +181,6 @@ impl MetadataProvider for ChatMetadata {
     fn requests_served(&mut self) {
         let (relayed, refused) = (take(&mut self.relayed), take(&mut self.refused));
         self.room.flush(relayed, refused);
+        self.sessions.flush();
     }
 }

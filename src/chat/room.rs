@@ -1,7 +1,7 @@
 //! The room: the data connections that are subscribed to it, and one order of messages for all.
 
 use crate::provider::{Event, ItemEventListener, Unsent};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// The one item there is.
@@ -15,7 +15,6 @@ pub struct Room {
     listeners: Mutex<Vec<ItemEventListener>>,
     relayed: AtomicU64,
     refused: AtomicU64,
-    sessions: AtomicUsize,
 }
 
 impl Room {
@@ -57,11 +56,6 @@ impl Room {
         self.refused.fetch_add(refused, Ordering::Relaxed);
     }
 
-    /// So many sessions are open now.
-    pub(super) fn set_sessions(&self, count: usize) {
-        self.sessions.store(count, Ordering::Relaxed);
-    }
-
     fn lock(&self) -> MutexGuard<'_, Vec<ItemEventListener>> {
         self.listeners.lock().expect("a panic ends the process")
     }
@@ -79,10 +73,5 @@ impl Room {
     /// Messages that were refused.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
-    }
-
-    /// Sessions that are open now.
-    pub fn sessions(&self) -> usize {
-        self.sessions.load(Ordering::Relaxed)
     }
 }

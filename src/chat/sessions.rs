@@ -4,6 +4,7 @@
 //! a dense array, one string and an entry of an index; what many have in common, the user agent, is
 //! kept once, encoded as it goes out.
 
+use super::label::label;
 use crate::provider::Fields;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::collections::HashSet;
@@ -25,19 +26,36 @@ pub(super) struct Sessions {
     hasher: DefaultHashBuilder,
 }
 
+/// A session that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Session<'a> {
+    pub(super) id: &'a str,
+    pub(super) ip: &'a str,
+    /// Empty: there is none.
+    pub(super) user: &'a str,
+    pub(super) nick: &'a Fields,
+}
+
 #[derive(Debug)]
 struct Record {
-    /// The id, and behind it the address.
+    /// The id, behind it the address, and the user if there is one.
     names: Box<str>,
     /// In bytes; a line is shorter than 4 GiB.
     id_length: u32,
+    ip_length: u32,
     nick: Arc<Fields>,
 }
 
 impl Record {
-    /// Id and address.
-    fn names(&self) -> (&str, &str) {
-        self.names.split_at(self.id_length as usize)
+    fn id(&self) -> &str {
+        &self.names[..self.id_length as usize]
+    }
+
+    fn session(&self) -> Session<'_> {
+        let (id, rest) = self.names.split_at(self.id_length as usize);
+        let (ip, user) = rest.split_at(self.ip_length as usize);
+        let nick = &self.nick;
+        Session { id, ip, user, nick }
     }
 }
 
@@ -47,39 +65,51 @@ impl Sessions {
         self.records.len()
     }
 
-    /// Remembers a session; one that is known already is labelled anew.
-    pub(super) fn open(&mut self, id: &str, ip: &str, nick: &str) {
-        let nick = self.nicks.share(nick);
-        let names = [id, ip].concat().into();
-        let id_length = id.len() as u32;
+    /// Remembers a session; one that is known already is labelled anew. Its nick is the user agent, or
+    /// else the user. What is empty is as good as missing.
+    pub(super) fn open(
+        &mut self,
+        id: &str,
+        user: Option<&str>,
+        ip: Option<&str>,
+        agent: Option<&str>,
+    ) -> Session<'_> {
+        let cut = [user, ip, agent].map(|text| text.filter(|text| !text.is_empty()).map(label));
+        let [user, ip, agent] = cut.each_ref().map(Option::as_deref);
+        let ip = ip.unwrap_or("unknown");
+        let nick = agent.or(user).unwrap_or("unknown");
+        let user = user.unwrap_or("");
         let record = Record {
-            names,
-            id_length,
-            nick,
+            names: [id, ip, user].concat().into(),
+            id_length: id.len() as u32,
+            ip_length: ip.len() as u32,
+            nick: self.nicks.share(nick),
         };
         let hash = self.hasher.hash_one(id);
         if let Some(at) = self.find(hash, id) {
             let old = std::mem::replace(&mut self.records[at], record);
-            return self.nicks.release(old.nick);
+            self.nicks.release(old.nick);
+            return self.records[at].session();
         }
         let at = self.records.len() as u32; // 2^32 records are out of reach
         self.records.push(record);
         let (records, hasher) = (&self.records, &self.hasher);
-        let rehash = |&at: &u32| hasher.hash_one(records[at as usize].names().0);
+        let rehash = |&at: &u32| hasher.hash_one(records[at as usize].id());
         self.index.insert_unique(hash, at, rehash);
+        self.records[at as usize].session()
     }
 
     /// Forgets a session; says whether it was known.
     pub(super) fn close(&mut self, id: &str) -> bool {
         let hash = self.hasher.hash_one(id);
-        let is_it = |&at: &u32| self.records[at as usize].names().0 == id;
+        let is_it = |&at: &u32| self.records[at as usize].id() == id;
         let Ok(entry) = self.index.find_entry(hash, is_it) else {
             return false;
         };
         let (at, _) = entry.remove();
         let last = self.records.len() - 1;
         if at as usize != last {
-            let hash = self.hasher.hash_one(self.records[last].names().0);
+            let hash = self.hasher.hash_one(self.records[last].id());
             if let Some(moved) = self.index.find_mut(hash, |&at| at as usize == last) {
                 *moved = at;
             }
@@ -94,23 +124,17 @@ impl Sessions {
     pub(super) fn get(&self, id: &str) -> Option<(&str, &Fields)> {
         let at = self.find(self.hasher.hash_one(id), id)?;
         let record = &self.records[at];
-        Some((record.names().1, &record.nick))
+        Some((record.session().ip, &record.nick))
     }
 
-    /// Id, IP address and nick of those at these positions, which [`len`](Self::len) bounds. To close
+    /// Those at these positions, which [`len`](Self::len) bounds. To close
     /// one moves the last into its place.
-    pub(super) fn range(
-        &self,
-        positions: Range<usize>,
-    ) -> impl Iterator<Item = (&str, &str, &Fields)> {
-        self.records[positions].iter().map(|record| {
-            let (id, ip) = record.names();
-            (id, ip, &*record.nick)
-        })
+    pub(super) fn range(&self, positions: Range<usize>) -> impl Iterator<Item = Session<'_>> {
+        self.records[positions].iter().map(Record::session)
     }
 
     fn find(&self, hash: u64, id: &str) -> Option<usize> {
-        let is_it = |&at: &u32| self.records[at as usize].names().0 == id;
+        let is_it = |&at: &u32| self.records[at as usize].id() == id;
         self.index.find(hash, is_it).map(|&at| at as usize)
     }
 
@@ -121,7 +145,7 @@ impl Sessions {
         if self.records.capacity() > SHRINK_FLOOR && len < self.records.capacity() / 4 {
             self.records.shrink_to(len * 2);
             let (records, hasher) = (&self.records, &self.hasher);
-            let rehash = |&at: &u32| hasher.hash_one(records[at as usize].names().0);
+            let rehash = |&at: &u32| hasher.hash_one(records[at as usize].id());
             self.index.shrink_to(len * 2, rehash);
         }
     }
@@ -171,11 +195,14 @@ mod tests {
     #[test]
     fn labels_of_any_length_come_back() {
         let mut sessions = Sessions::default();
-        for length in [0, 1, 25, 28, 29, 53, 54, 200, 300, 70_000] {
+        for length in [1, 25, 28, 29, 53, 54, 200, 300, 1000] {
             let id = format!("{length}").repeat(3);
             let ip = "1".repeat(length);
-            sessions.open(&id, &ip, "label");
+            sessions.open(&id, Some("anna"), Some(&ip), Some("label"));
             assert_eq!(sessions.get(&id), Some((&ip[..], &nick("label"))));
+            let last = sessions.range(sessions.len() - 1..sessions.len()).next();
+            let last = last.expect("a session");
+            assert_eq!((last.id, last.ip, last.user), (&id[..], &ip[..], "anna"));
         }
         assert_eq!(sessions.nicks.0.len(), 1);
     }
@@ -185,7 +212,8 @@ mod tests {
         let mut sessions = Sessions::default();
         let id = |n: u32| format!("S{n:016x}T{n}");
         for n in 0..50_000 {
-            sessions.open(&id(n), "192.0.2.1", &format!("agent {}", n % 10_000));
+            let agent = format!("agent {}", n % 10_000);
+            sessions.open(&id(n), None, Some("192.0.2.1"), Some(&agent));
         }
         assert_eq!(sessions.nicks.0.len(), 10_000);
         for n in (0..50_000).map(|n| n * 7919 % 50_000) {
@@ -200,7 +228,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_what_a_map_does(steps in proptest::collection::vec((0..3u8, 0..20u8, 0..5u8), 0..200)) {
+        fn it_does_what_a_map_does(steps in proptest::collection::vec((0..3u8, 0..20u8, 1..5u8), 0..200)) {
             let mut sessions = Sessions::default();
             let mut twin = HashMap::new();
             for (step, id, label) in steps {
@@ -208,7 +236,7 @@ mod tests {
                 let (ip, label) = ("1".repeat(label.into()), "n".repeat(label.into()));
                 match step {
                     0 | 1 => {
-                        sessions.open(&id, &ip, &label);
+                        sessions.open(&id, None, Some(&ip), Some(&label));
                         twin.insert(id, (ip, label));
                     }
                     _ => prop_assert_eq!(sessions.close(&id), twin.remove(&id).is_some()),

@@ -1,55 +1,100 @@
-//! The open sessions, and the way by which they outlive the adapter: a journal, where there is one.
+//! The open sessions of all Proxies, and the way by which they outlive the adapter: a journal, where
+//! there is one.
 //!
-//! They belong to one instance of a Proxy. What a journal has kept is there from the start, and
-//! counts if the Proxy that comes is the same.
+//! Sessions belong to an instance of a Proxy. Those that a journal has kept are there from the start,
+//! and count when the Proxy that comes is the same.
 
-use super::journal::{self, End, Place, Queue, Source, Unusable, Writer};
-use super::label::label;
-use super::sessions::Sessions;
-use crate::ari::escape::Escaped;
-use crate::ari::request::Request;
-use crate::ari::text::Encoding;
-use crate::provider::Fields;
-use crossbeam_channel::bounded;
+use super::journal::{self, Queue, Source};
+use super::restore::Restored;
+use super::sessions::{Session, Sessions};
+use crate::provider::lock;
+use std::fmt;
+use std::mem;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the start waits for a journal to be read.
-const LOAD: Duration = Duration::from_secs(5);
+/// Sessions of an instance that is away are kept so long.
+const AWAY: Duration = Duration::from_secs(600);
 
 /// So many sessions are handed to the journal under one lock.
 const SLICE: usize = 256;
 
-/// The sessions of one Proxy.
+/// Lines for the journal are handed over up to this size, in bytes, before the end of a read.
+const BATCH: usize = 64 << 10;
+
+/// The sessions of all Proxies.
 #[derive(Debug, Default)]
 pub struct SessionStore {
-    kept: Mutex<Kept>,
+    /// So many servers there are, if that is known.
+    servers: Option<usize>,
+    instances: Mutex<Instances>,
     journal: Option<Queue>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Kept {
-    sessions: Sessions,
-    /// The Proxy whose sessions these are.
-    instance: Option<String>,
-    /// How often that has changed.
-    generation: u64,
+struct Instances {
+    known: Vec<Known>,
+    last_key: u64,
     /// These are the sessions to start with: it is too late for others.
     is_started: bool,
 }
 
+/// An instance, and whether anybody serves it.
+#[derive(Debug)]
+struct Known {
+    instance: Arc<Instance>,
+    /// So many connections serve it: two when one has not noticed yet that it is dead.
+    claims: usize,
+    /// When the last of them was gone.
+    since: Instant,
+}
+
+/// One instance of a Proxy.
+#[derive(Debug, Default)]
+struct Instance {
+    /// No other one has it, ever.
+    key: u64,
+    /// What it calls itself; one without a name is never the same again.
+    name: Option<String>,
+    sessions: Mutex<Sessions>,
+}
+
+impl Instance {
+    fn count(&self) -> usize {
+        lock(&self.sessions).len()
+    }
+}
+
 impl SessionStore {
-    /// Sessions that a journal at `path` keeps. What is there of an earlier run is read first, within 5 s:
+    /// Sessions of so many servers, if that is known, which end with the adapter.
+    pub fn new(servers: Option<usize>) -> SessionStore {
+        SessionStore {
+            servers,
+            ..SessionStore::default()
+        }
+    }
+
+    /// The same, kept by a journal at `path`. What is there of an earlier run is read first, within 5 s:
     /// if that takes longer, nothing is kept, the log says so, and the file is left alone.
     ///
     /// # Errors
     /// What is wrong with the file, beginning with its name. It is as it was then.
-    pub fn with_journal(path: &Path) -> Result<Arc<SessionStore>, String> {
-        let name = Escaped::of(path).to_string();
-        let path = path.to_owned();
-        SessionStore::start(&name, LOAD, move || load(&path))
+    pub fn with_journal(path: &Path, servers: Option<usize>) -> Result<Arc<SessionStore>, String> {
+        super::restore::start(path, |queue| SessionStore::new(servers).with_queue(queue))
+    }
+
+    /// The same, with a journal at the other end of this queue.
+    pub(super) fn with_queue(self, queue: Queue) -> SessionStore {
+        SessionStore {
+            journal: Some(queue),
+            ..self
+        }
+    }
+
+    /// The same without a journal.
+    pub(super) fn without_journal(&self) -> SessionStore {
+        SessionStore::new(self.servers)
     }
 
     /// What a start would find in the journal at that path, in a line. Takes no lock and changes nothing.
@@ -57,126 +102,40 @@ impl SessionStore {
     /// # Errors
     /// Those of [`with_journal`](Self::with_journal).
     pub fn describe(path: &Path) -> Result<String, String> {
-        let count = Kept::read(path)?.map_or(0, |(kept, _)| kept.sessions.len());
-        let name = Escaped::of(path);
-        Ok(format!("sessions of an earlier run in {name}: {count}"))
-    }
-
-    fn start(
-        name: &str,
-        limit: Duration,
-        load: impl FnOnce() -> Result<(Place, Kept), String> + Send + 'static,
-    ) -> Result<Arc<SessionStore>, String> {
-        let (queue, events) = journal::queue();
-        let store = Arc::new(SessionStore {
-            kept: Mutex::default(),
-            journal: Some(queue),
-        });
-        let (ready, loaded) = bounded(1);
-        let owned = Arc::clone(&store);
-        let run = move || {
-            let (place, told) = match load() {
-                Ok((place, kept)) => (owned.install(kept).then_some(place), Ok(())),
-                Err(why) => (None, Err(why)),
-            };
-            let _ = ready.send(told); // nobody may wait any more
-            if let Some(place) = place {
-                Writer::new(place, owned, events).run();
-            }
-        };
-        let thread = thread::Builder::new().name("journal".into()).spawn(run);
-        thread.map_err(|error| format!("no thread can be started: {error}"))?;
-        match loaded.recv_timeout(limit) {
-            Ok(told) => told.map(|()| store),
-            Err(_) if store.install(Kept::default()) => {
-                log::warn!(
-                    "{name} could not be read within {} s: it is left alone, and sessions are \
-                     lost with the next end of the adapter",
-                    limit.as_secs()
-                );
-                Ok(Arc::default())
-            }
-            // It was read at the last moment.
-            Err(_) => Ok(store),
-        }
+        super::restore::describe(path)
     }
 
     /// The sessions to start with are these, unless it is too late; says whether it is not.
-    fn install(&self, read: Kept) -> bool {
-        let mut kept = self.lock();
-        let is_in_time = !kept.is_started;
-        if is_in_time {
-            *kept = read;
+    pub(super) fn install(&self, restored: Restored) -> bool {
+        let mut instances = self.lock();
+        if mem::replace(&mut instances.is_started, true) {
+            return false;
         }
-        kept.is_started = true;
-        is_in_time
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().expect("a panic ends the process")
-    }
-
-    /// A Proxy says that it is this instance. Says whether it is the one whose sessions there are, and
-    /// how many these are, or were.
-    pub(super) fn begin(&self, instance: Option<String>) -> (bool, usize) {
-        let mut kept = self.lock();
-        let count = kept.sessions.len();
-        if instance.is_some() && instance == kept.instance {
-            return (true, count);
+        for (name, sessions) in restored {
+            instances.add(Some(name), sessions);
         }
-        kept.sessions = Sessions::default();
-        kept.instance = instance;
-        kept.generation += 1;
-        drop(kept);
-        if let Some(journal) = &self.journal {
-            journal.instance();
-        }
-        (false, count)
+        true
     }
 
-    /// A session opened. Says how many there are.
-    pub(super) fn open(
-        &self,
-        user: Option<&str>,
-        id: &str,
-        ip: Option<&str>,
-        agent: Option<&str>,
-    ) -> usize {
-        let cut = [user, ip, agent].map(|text| text.map(label));
-        let [user, ip, agent] = cut.each_ref().map(Option::as_deref);
-        let mut kept = self.lock();
-        kept.open(user, id, ip, agent);
-        self.journal(kept, || {
-            let mut wire = Vec::new();
-            Encoding::Smart.put(agent, &mut wire);
-            journal::opened(user, id, ip, Some(&wire))
-        })
-    }
-
-    /// A session closed. Says how many there are.
-    pub(super) fn close(&self, id: &str) -> usize {
-        let mut kept = self.lock();
-        kept.sessions.close(id);
-        self.journal(kept, || journal::closed(id))
-    }
-
-    /// Appends to the journal, if there is one for these sessions, in the order in which they change.
-    fn journal(&self, kept: MutexGuard<'_, Kept>, body: impl FnOnce() -> Option<Vec<u8>>) -> usize {
-        let count = kept.sessions.len();
-        if let Some(journal) = &self.journal
-            && kept.instance.is_some()
-            && let Some(body) = body()
-        {
-            let is_full = !journal.line(kept.generation, body);
-            drop(kept);
-            if is_full {
-                log::warn!(
-                    "the journal of sessions is not written fast enough: sessions are lost with \
-                     the next end of the adapter, until it has been written anew"
-                );
+    /// How many sessions are open.
+    pub fn count(&self) -> SessionCount {
+        let mut count = SessionCount::default();
+        for known in &self.lock().known {
+            let sessions = known.instance.count();
+            match known.claims {
+                0 => count.away += sessions,
+                _ => count.served += sessions,
             }
         }
         count
+    }
+
+    /// Drops the sessions of instances that have been away for more than 10 min; says how many.
+    pub fn expire(&self, now: Instant) -> usize {
+        let mut instances = self.lock();
+        let is_kept =
+            |known: &Known| known.claims > 0 || now.saturating_duration_since(known.since) < AWAY;
+        self.retain(&mut instances, is_kept)
     }
 
     /// Has the journal written out; says whether that was done by the deadline.
@@ -184,105 +143,236 @@ impl SessionStore {
         let journal = self.journal.as_ref();
         journal.is_none_or(|journal| journal.finish(deadline))
     }
+
+    fn lock(&self) -> MutexGuard<'_, Instances> {
+        lock(&self.instances)
+    }
+
+    /// Keeps some instances, and drops the others; says how many sessions these had.
+    fn retain(&self, instances: &mut Instances, is_kept: impl Fn(&Known) -> bool) -> usize {
+        let mut sessions = 0;
+        for known in instances.known.extract_if(.., |known| !is_kept(known)) {
+            sessions += known.instance.count();
+            if let (Some(journal), Some(name)) = (&self.journal, &known.instance.name) {
+                journal.dropped(known.instance.key, name);
+            }
+        }
+        sessions
+    }
 }
 
-/// Reads a journal, and keeps its place. One that is damaged is moved aside.
-fn load(path: &Path) -> Result<(Place, Kept), String> {
-    let place = Place::lock(path)?;
-    let Some((kept, end)) = Kept::read(path)? else {
-        return Ok((place, Kept::default()));
-    };
-    let (name, count) = (place.name(), kept.sessions.len());
-    match end {
-        End::Whole => log::info!("{name}: {count} sessions of an earlier run"),
-        End::Damaged(line) => {
-            let aside = place
-                .set_aside()
-                .map_err(|error| format!("{name}: {error}"))?;
+/// How many sessions are open. Displayed such as `5 sessions`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCount {
+    /// Of the servers that there are.
+    pub served: usize,
+    /// Of servers that have not come back yet.
+    pub away: usize,
+}
+
+impl fmt::Display for SessionCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} sessions", self.served)?;
+        match self.away {
+            0 => Ok(()),
+            away => write!(f, " ({away} more of servers that are away)"),
+        }
+    }
+}
+
+impl Instances {
+    fn get(&self, key: u64) -> Option<&Arc<Instance>> {
+        let mut instances = self.known.iter().map(|known| &known.instance);
+        instances.find(|instance| instance.key == key)
+    }
+
+    fn add(&mut self, name: Option<String>, sessions: Sessions) -> &mut Known {
+        self.last_key += 1;
+        let instance = Arc::new(Instance {
+            key: self.last_key,
+            name,
+            sessions: Mutex::new(sessions),
+        });
+        self.known.push(Known {
+            instance,
+            claims: 0,
+            since: Instant::now(),
+        });
+        self.known.last_mut().expect("it was added")
+    }
+
+    fn claim(&mut self, name: Option<&str>) -> Arc<Instance> {
+        let is_it = |known: &Known| name.is_some() && known.instance.name.as_deref() == name;
+        let known = match self.known.iter().position(is_it) {
+            Some(at) => &mut self.known[at],
+            None => self.add(name.map(String::from), Sessions::default()),
+        };
+        known.claims += 1;
+        Arc::clone(&known.instance)
+    }
+
+    fn release(&mut self, key: u64) {
+        let mut known = self.known.iter_mut();
+        if let Some(known) = known.find(|known| known.instance.key == key) {
+            known.claims -= 1;
+            known.since = Instant::now();
+        }
+    }
+}
+
+/// What the init of a Proxy means for the sessions there were.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Begun {
+    /// So many of this instance are open; `None`: it was not known.
+    pub(super) kept: Option<usize>,
+    /// So many of other instances ended.
+    pub(super) dropped: usize,
+}
+
+/// The sessions of the one Proxy that a provider serves.
+#[derive(Debug)]
+pub(super) struct ServedSessions {
+    store: Arc<SessionStore>,
+    instance: Arc<Instance>,
+    /// For the journal, of the present read.
+    bodies: Vec<u8>,
+}
+
+impl ServedSessions {
+    /// There are none before the init.
+    pub(super) fn new(store: Arc<SessionStore>) -> ServedSessions {
+        ServedSessions {
+            store,
+            instance: Arc::default(),
+            bodies: Vec::new(),
+        }
+    }
+
+    /// The Proxy says that it is this instance.
+    pub(super) fn begin(&mut self, name: Option<&str>) -> Begun {
+        self.flush();
+        let name = name.filter(|name| !name.is_empty());
+        let mut instances = self.store.lock();
+        let is_known = |known: &Known| known.instance.name.as_deref() == name;
+        let is_known = name.is_some() && instances.known.iter().any(is_known);
+        let instance = instances.claim(name);
+        let kept = is_known.then(|| instance.count());
+        let old = mem::replace(&mut self.instance, instance).key;
+        instances.release(old);
+        // A Proxy that calls itself otherwise was restarted, and will not be what it was again. Where
+        // all servers are there nobody else will come, either.
+        let served = instances.known.iter().filter(|known| known.claims > 0);
+        let is_all = Some(served.count()) >= self.store.servers && self.store.servers.is_some();
+        let is_kept = |known: &Known| known.claims > 0 || !(is_all || known.instance.key == old);
+        let dropped = self.store.retain(&mut instances, is_kept);
+        Begun { kept, dropped }
+    }
+
+    /// A session opened.
+    pub(super) fn open(
+        &mut self,
+        user: Option<&str>,
+        id: &str,
+        ip: Option<&str>,
+        agent: Option<&str>,
+    ) {
+        let is_journaled = self.is_journaled();
+        let mut sessions = lock(&self.instance.sessions);
+        let session = sessions.open(id, user, ip, agent);
+        if is_journaled {
+            put_opened(session, &mut self.bodies);
+            drop(sessions);
+            self.flush_if_long();
+        }
+    }
+
+    /// A session closed.
+    pub(super) fn close(&mut self, id: &str) {
+        lock(&self.instance.sessions).close(id);
+        if self.is_journaled() {
+            journal::put_closed(id, &mut self.bodies);
+            self.flush_if_long();
+        }
+    }
+
+    /// The table, for what the messages of a session are labelled with.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Sessions> {
+        lock(&self.instance.sessions)
+    }
+
+    /// Hands over to the journal what opened and closed.
+    pub(super) fn flush(&mut self) {
+        if let Some(journal) = &self.store.journal
+            && !self.bodies.is_empty()
+            && !journal.lines(self.instance.key, mem::take(&mut self.bodies))
+        {
             log::warn!(
-                "{name}: damaged in line {line}: {count} sessions of an earlier run stand before \
-                 it, and the file is kept as {}",
-                Escaped::of(&aside)
+                "the journal of sessions is not written fast enough: sessions are lost with the \
+                 next end of the adapter, until it has been written anew"
             );
         }
     }
-    Ok((place, kept))
-}
 
-impl Kept {
-    /// What the messages of a session are labelled with, if it is known: its address and its nick.
-    pub(super) fn get(&self, id: &str) -> Option<(&str, &Fields)> {
-        self.sessions.get(id)
+    fn is_journaled(&self) -> bool {
+        self.store.journal.is_some() && self.instance.name.is_some()
     }
 
-    fn open(&mut self, user: Option<&str>, id: &str, ip: Option<&str>, agent: Option<&str>) {
-        let ip = present(ip).unwrap_or("unknown");
-        let nick = present(agent).or(present(user)).unwrap_or("unknown");
-        self.sessions.open(id, ip, nick);
-    }
-
-    /// Reads the journal at that path, if there is one; says how far.
-    fn read(path: &Path) -> Result<Option<(Kept, End)>, String> {
-        let Some(mut journal) = journal::open_journal(path)? else {
-            return Ok(None);
-        };
-        let mut kept = Kept::default();
-        let read = journal::load(&mut journal, |request| match request {
-            Request::NotifyNewSession {
-                user,
-                session,
-                context,
-            } => {
-                let (ip, agent) = (context.get("REMOTE_IP"), context.get("USER_AGENT"));
-                kept.open(user.as_deref(), &session, ip.as_deref(), agent.as_deref());
-            }
-            Request::NotifySessionClose { session } => drop(kept.sessions.close(&session)),
-            _ => {}
-        });
-        let name = Escaped::of(path);
-        let (instance, end) = read.map_err(|unusable| match unusable {
-            Unusable::NoJournal => format!("{name} is no journal of sessions"),
-            Unusable::Version(version) => {
-                format!(
-                    "{name} is a journal of version {}, which this adapter cannot read",
-                    Escaped(version.as_bytes())
-                )
-            }
-            Unusable::Read(error) => format!("{name}: {error}"),
-        })?;
-        kept.instance = instance;
-        Ok(Some((kept, end)))
+    fn flush_if_long(&mut self) {
+        if self.bodies.len() >= BATCH {
+            self.flush();
+        }
     }
 }
 
-/// What is neither missing nor empty.
-fn present(value: Option<&str>) -> Option<&str> {
-    value.filter(|value| !value.is_empty())
+impl Drop for ServedSessions {
+    fn drop(&mut self) {
+        self.flush();
+        let mut instances = self.store.lock();
+        instances.release(self.instance.key);
+        // One without a name cannot come back.
+        let is_kept = |known: &Known| known.claims > 0 || known.instance.name.is_some();
+        self.store.retain(&mut instances, is_kept);
+    }
+}
+
+/// The line for a session that is in the table.
+fn put_opened(session: Session<'_>, bodies: &mut Vec<u8>) {
+    let user = Some(session.user).filter(|user| !user.is_empty());
+    let agent = session.nick.as_wire().strip_prefix(b"|S|nick|S|");
+    journal::put_opened(user, session.id, Some(session.ip), agent, bodies);
 }
 
 impl Source for SessionStore {
-    fn instance(&self) -> (u64, Option<String>) {
-        let kept = self.lock();
-        (kept.generation, kept.instance.clone())
-    }
-
     fn count(&self) -> usize {
-        self.lock().sessions.len()
+        let instances = self.lock();
+        let named = instances
+            .known
+            .iter()
+            .filter(|it| it.instance.name.is_some());
+        named.map(|known| known.instance.count()).sum()
     }
 
-    fn slice(&self, generation: u64, before: usize, put: &mut dyn FnMut(&[u8])) -> Option<usize> {
-        let kept = self.lock();
-        if kept.generation != generation {
-            return None;
-        }
-        let before = before.min(kept.sessions.len());
+    fn instances(&self) -> Vec<(u64, String)> {
+        let instances = self.lock();
+        let all = instances.known.iter().map(|known| &known.instance);
+        all.filter_map(|it| Some((it.key, it.name.clone()?)))
+            .collect()
+    }
+
+    fn name(&self, key: u64) -> Option<String> {
+        let instances = self.lock();
+        instances
+            .get(key)
+            .and_then(|instance| instance.name.clone())
+    }
+
+    fn slice(&self, key: u64, before: usize, bodies: &mut Vec<u8>) -> Option<usize> {
+        let instance = Arc::clone(self.lock().get(key)?);
+        let sessions = lock(&instance.sessions);
+        let before = before.min(sessions.len());
         let from = before.saturating_sub(SLICE);
-        for (id, ip, nick) in kept.sessions.range(from..before) {
-            let agent = nick.as_wire().strip_prefix(b"|S|nick|S|");
-            if let Some(body) = journal::opened(None, id, Some(ip), agent) {
-                put(&body);
-            }
-        }
+        let range = sessions.range(from..before);
+        range.for_each(|session| put_opened(session, bodies));
         Some(from)
     }
 }
@@ -290,150 +380,107 @@ impl Source for SessionStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use std::collections::HashMap;
-    use std::fs;
-    use std::path::PathBuf;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-
-    /// A directory of its own, gone when the test is.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new() -> Directory {
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("chat-adapter-{}-{count}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir_all(&path).unwrap();
-            Directory(path)
-        }
+    fn count(served: usize, away: usize) -> SessionCount {
+        SessionCount { served, away }
     }
 
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn begun(kept: Option<usize>, dropped: usize) -> Begun {
+        Begun { kept, dropped }
     }
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(20)
-    }
-
-    fn labels(store: &SessionStore, id: &str) -> Option<(String, Fields)> {
-        let kept = store.lock();
-        let found = kept.get(id);
-        found.map(|(ip, nick)| (ip.to_owned(), nick.clone()))
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Open(u16, u8),
-        Close(u16),
-        Restart,
-        Init(u8),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            30 => (0..400u16, any::<u8>()).prop_map(|(id, ip)| Step::Open(id, ip)),
-            25 => (0..400u16).prop_map(Step::Close),
-            1 => Just(Step::Restart),
-            1 => (0..2u8).prop_map(Step::Init),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn a_restart_forgets_nothing_and_adds_nothing(
-            steps in proptest::collection::vec(step(), 0..6000),
-        ) {
-            let directory = Directory::new();
-            let path = directory.0.join("sessions");
-            let mut store = SessionStore::with_journal(&path).unwrap();
-            let (mut instance, mut twin) = (None, HashMap::new());
-            for step in steps.into_iter().chain([Step::Restart]) {
-                match step {
-                    Step::Open(id, ip) => {
-                        let (id, ip) = (format!("S{id}"), format!("192.0.2.{ip}"));
-                        store.open(Some("anna"), &id, Some(&ip), (id.len() > 2).then_some("agent"));
-                        twin.insert(id, ip);
-                    }
-                    Step::Close(id) => {
-                        let id = format!("S{id}");
-                        store.close(&id);
-                        twin.remove(&id);
-                    }
-                    Step::Restart => {
-                        prop_assert!(store.finish(soon()));
-                        store = SessionStore::with_journal(&path).unwrap();
-                        if instance.is_none() {
-                            twin.clear();
-                        }
-                    }
-                    Step::Init(name) => {
-                        let name = Some(format!("instance {name}"));
-                        let is_same = instance == name;
-                        prop_assert_eq!(store.begin(name.clone()).0, is_same);
-                        if !is_same {
-                            twin.clear();
-                        }
-                        instance = name;
-                    }
-                }
-                prop_assert_eq!(store.count(), twin.len());
+    /// Two instances of an earlier run, with one and with two sessions.
+    fn restored(servers: Option<usize>) -> Arc<SessionStore> {
+        let store = Arc::new(SessionStore::new(servers));
+        let sessions = |ids: &[&str]| {
+            let mut sessions = Sessions::default();
+            for id in ids {
+                sessions.open(id, None, None, None);
             }
-            for (id, ip) in &twin {
-                let nick = if id.len() > 2 { "agent" } else { "anna" };
-                let nick = Fields::new().field("nick", nick);
-                prop_assert_eq!(labels(&store, id), Some((ip.clone(), nick)));
-            }
-            prop_assert!(store.finish(soon()));
-        }
+            sessions
+        };
+        let one = ("one".into(), sessions(&["S1"]));
+        let two = ("two".into(), sessions(&["S2", "S3"]));
+        assert!(store.install(vec![one, two]));
+        assert!(!store.install(Restored::new()), "it is too late");
+        store
     }
 
     #[test]
-    fn a_journal_that_is_not_read_in_time_is_left_alone() {
-        let directory = Directory::new();
-        let path = directory.0.join("sessions");
-        let store = SessionStore::with_journal(&path).unwrap();
-        store.begin(Some("one".into()));
-        store.open(None, "S1", None, None);
-        assert!(store.finish(soon()));
-        let before = fs::read(&path).unwrap();
-        let (go, told) = bounded::<()>(0);
-        let (ended, end) = bounded::<()>(0);
-        let slow = path.clone();
-        let store = SessionStore::start("sessions", Duration::ZERO, move || {
-            let _ended = ended;
-            told.recv().unwrap();
-            load(&slow)
-        });
-        let store = store.unwrap();
-        assert_eq!(store.begin(Some("one".into())), (false, 0));
-        go.send(()).unwrap();
-        assert!(end.recv().is_err());
-        store.open(None, "S2", None, None);
-        assert_eq!(store.count(), 1);
-        assert!(store.finish(soon()), "there is nothing to write");
-        assert_eq!(fs::read(&path).unwrap(), before);
+    fn where_the_only_server_is_there_what_is_of_others_ends() {
+        let store = restored(Some(1));
+        assert_eq!(store.count(), count(0, 3));
+        let mut only = ServedSessions::new(Arc::clone(&store));
+        assert_eq!(only.begin(Some("two")), begun(Some(2), 1));
+        assert_eq!(only.begin(Some("two")), begun(Some(2), 0));
+        assert_eq!(store.count(), count(2, 0));
+        assert_eq!(only.begin(Some("three")), begun(None, 2));
+        assert_eq!(store.count(), count(0, 0));
+    }
+
+    #[test]
+    fn an_instance_without_a_name_is_never_the_same_again() {
+        let store = restored(Some(1));
+        let mut only = ServedSessions::new(Arc::clone(&store));
+        for name in [None, Some("")] {
+            only.begin(name);
+            only.open(None, "S4", None, None);
+            assert_eq!(only.begin(name), begun(None, 1));
+        }
+        only.open(None, "S4", None, None);
+        drop(only);
+        assert_eq!(store.count(), count(0, 0));
+    }
+
+    #[test]
+    fn of_several_servers_each_has_its_own() {
+        let store = restored(Some(2));
+        let mut first = ServedSessions::new(Arc::clone(&store));
+        let mut second = ServedSessions::new(Arc::clone(&store));
+        assert_eq!(first.begin(Some("one")), begun(Some(1), 0));
+        assert_eq!(store.count(), count(1, 2));
+        assert_eq!(second.begin(Some("three")), begun(None, 2));
+        second.open(None, "S1", Some("192.0.2.1"), None);
+        assert_eq!(first.lock().get("S1").map(|it| it.0), Some("unknown"));
+        assert_eq!(second.lock().get("S1").map(|it| it.0), Some("192.0.2.1"));
+        // One may take over what the other serves.
+        assert_eq!(second.begin(Some("one")), begun(Some(1), 1));
+        assert_eq!(first.begin(Some("four")), begun(None, 0));
+        assert_eq!(store.count(), count(1, 0));
+    }
+
+    #[test]
+    fn who_comes_and_goes_is_remembered_for_ten_minutes() {
+        let store = restored(None);
+        let start = Instant::now();
+        let minutes = |count: u64| start + Duration::from_secs(60 * count);
+        let mut served = ServedSessions::new(Arc::clone(&store));
+        assert_eq!(served.begin(Some("one")), begun(Some(1), 0));
+        assert_eq!(store.expire(minutes(9)), 0);
+        assert_eq!(store.expire(minutes(11)), 2);
+        assert_eq!(store.count(), count(1, 0));
+        drop(served);
+        assert_eq!(store.count(), count(0, 1));
+        assert_eq!(store.expire(minutes(9)), 0);
+        // The clock of a machine may have stood still.
+        assert_eq!(store.expire(start - Duration::from_millis(1)), 0);
+        let mut served = ServedSessions::new(Arc::clone(&store));
+        assert_eq!(served.begin(Some("one")), begun(Some(1), 0));
+        drop(served);
+        assert_eq!(store.expire(minutes(11)), 1);
     }
 
     #[test]
     fn a_disk_that_hangs_keeps_nobody_waiting() {
         let (queue, _events) = journal::queue();
-        let store = SessionStore {
-            kept: Mutex::default(),
-            journal: Some(queue),
-        };
-        store.begin(Some("one".into()));
+        let store = Arc::new(SessionStore::default().with_queue(queue));
+        let mut served = ServedSessions::new(Arc::clone(&store));
+        served.begin(Some("one"));
         let agent = "x".repeat(900);
         for n in 0..20_000 {
-            store.open(None, &n.to_string(), None, Some(&agent));
+            served.open(None, &n.to_string(), None, Some(&agent));
         }
-        assert_eq!(store.count(), 20_000);
+        assert_eq!(store.count(), count(20_000, 0));
         assert!(!store.finish(Instant::now()));
     }
 }

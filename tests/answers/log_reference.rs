@@ -1,10 +1,10 @@
-//! The reference of log lines in the README, beside the sources: every line that the program can log
+//! The reference of log lines in docs/log.md, beside the sources: every line that the program can log
 //! stands in a row there, and every row is a line of the program.
 
 use std::fs;
 use std::path::Path;
 
-/// What stands for something that varies in the README, and is written in capitals there.
+/// What stands for something that varies there, and is written in capitals.
 const VARYING: &[&str] = &[
     "ADDRESS",
     "FILE",
@@ -131,17 +131,18 @@ fn can_be_the_same(one: &str, other: &str) -> bool {
     can[0][0]
 }
 
-/// The lines that the README names.
-fn rows() -> Vec<String> {
-    let readme = fs::read_to_string(root().join("README.md")).expect("the README");
-    let (_, section) = readme
-        .split_once("## Reading the log")
-        .expect("the section");
-    let section = section.split("\n## ").next().unwrap_or_default();
-    let rows = section.lines().filter(|line| line.starts_with("| `"));
+/// The lines that the tables of a text name.
+fn named_in(text: &str) -> Vec<String> {
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
     let cells = rows.filter_map(|row| row.split(" | ").next());
     let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(String::from));
     named.collect()
+}
+
+/// The lines that docs/log.md names.
+fn rows() -> Vec<String> {
+    let reference = fs::read_to_string(root().join("docs/log.md")).expect("docs/log.md");
+    named_in(&reference)
 }
 
 /// The lines that the program can log, and where, as patterns.
@@ -191,6 +192,20 @@ fn every_row_of_the_reference_is_in_the_program() {
         let is_piece = piece.len() > 4 && code.contains(piece);
         let is_line = lines.iter().any(|(_, line)| can_be_the_same(line, &row));
         assert!(is_piece || is_line, "{row}: {piece:?}");
+    }
+}
+
+#[test]
+fn the_commonest_lines_in_the_readme_are_of_the_reference() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let (_, section) = readme.split_once("\n## What the log says\n").expect("it");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let commonest = named_in(section);
+    assert_eq!(commonest.len(), 8, "{commonest:?}");
+    for line in commonest {
+        let wanted = pattern(&line, VARYING);
+        let mut known = rows().into_iter().map(|row| pattern(&row, VARYING));
+        assert!(known.any(|row| can_be_the_same(&wanted, &row)), "{line}");
     }
 }
 

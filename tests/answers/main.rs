@@ -21,6 +21,7 @@ mod logs;
 mod malformed;
 mod messages;
 mod metadata;
+mod papers;
 mod setup;
 mod stalls;
 mod versions;

@@ -74,6 +74,38 @@ fn what_stands_before_a_damaged_line_is_used_and_the_file_kept_aside() {
             .count();
         assert_eq!(lost, 2);
         let aside = fs::read_to_string(scene.files.path("sessions.damaged"));
+        assert_ne!(scene.journal(), "", "it goes on with what is whole");
         assert_eq!(aside.expect("the old file"), damaged);
+    }
+}
+
+#[test]
+fn a_damaged_first_line_is_damage_too() {
+    let scene = with_journal(|mut journal| {
+        journal[30] ^= 1;
+        journal
+    });
+    let adapter = scene.start();
+    adapter.wait_for_log(&["warn", "damaged in line 1: 0 sessions"]);
+    assert!(said(&scene).iter().all(Result::is_err));
+}
+
+#[test]
+fn a_first_line_that_was_never_finished_is_an_empty_journal() {
+    let scene = with_journal(|mut journal| {
+        journal.truncate(20);
+        journal
+    });
+    let _adapter = scene.start();
+    assert!(said(&scene).iter().all(Result::is_err));
+}
+
+#[test]
+fn what_a_power_cut_left_of_a_new_file_is_an_empty_journal() {
+    for end in ["", "\n"] {
+        let blank = [0; 4096].into_iter().chain(end.bytes());
+        let scene = with_journal(|_| blank.collect());
+        let _adapter = scene.start();
+        assert!(said(&scene).iter().all(Result::is_err));
     }
 }

@@ -101,8 +101,11 @@ fn sessions_of_another_instance_are_dropped_and_stay_so() {
     adapter.wait_for_log(&["not the server of before: 1 sessions dropped"]);
     assert_eq!(say(&mut metadata, "S1"), Err(LOST.into()));
     metadata.open(&session("S2"));
+    wait_until("only the new one", || {
+        let journal = scene.journal();
+        journal.contains("S2") && !journal.contains("S1")
+    });
     end(adapter);
-    assert!(!scene.journal().contains("S1"), "{}", scene.journal());
 
     let _adapter = scene.start();
     let (mut metadata, _data) = scene.meet_as(&two);
@@ -188,11 +191,11 @@ fn history_is_left_out_while_sessions_come_and_go() {
     for n in 0..50 {
         metadata.open(&session(&format!("kept {n}")));
     }
-    for n in 0..3000 {
+    for n in 0..4000 {
         metadata.open(&session(&format!("gone {n}")));
         metadata.close_session(&format!("gone {n}"));
     }
-    wait_until("no history", || scene.journal().lines().count() < 1200);
+    wait_until("no history", || scene.journal().lines().count() < 4200);
     drop(adapter);
     let adapter = scene.start();
     let (mut metadata, _data) = scene.meet();

@@ -45,7 +45,7 @@ fn a_journal_of_a_later_version_is_left_as_it_is() {
 fn a_directory_and_a_pipe_are_no_files() {
     let scene = Scene::new();
     fs::create_dir(scene.path()).expect("a directory");
-    refused(&scene, "sessions is no regular file");
+    refused(&scene, "sessions: Is a directory");
     fs::remove_dir(scene.path()).expect("it to be empty");
     let made = Command::new("mkfifo").arg(scene.path()).status();
     assert!(made.expect("mkfifo").success());
@@ -118,9 +118,16 @@ fn a_check_says_what_a_start_would_and_takes_nothing() {
     wait_until("on the disk", || scene.journal().contains("S1"));
     let exit = check();
     assert_eq!(exit.code(), 0, "{exit}");
-    let found = format!("sessions of an earlier run in {}: 1\n", scene.path());
+    let found = format!("{}: 1 sessions of an earlier run\n", scene.path());
     assert!(exit.stdout.contains(&found), "{exit}");
     end(adapter);
+
+    let damaged = scene.journal() + "damage\n";
+    scene.files.write("sessions", &damaged);
+    let exit = check();
+    assert_eq!(exit.code(), 0, "{exit}");
+    assert!(exit.stdout.contains("sessions: damaged in line"), "{exit}");
+    assert_eq!(scene.journal(), damaged);
 
     scene.files.write("sessions", "something else\n");
     let exit = check();

@@ -6,6 +6,7 @@ mod exchange;
 mod journal;
 mod notifications;
 mod notify_socket;
+mod state;
 mod watchdog;
 
 #[path = "../standin/mod.rs"]

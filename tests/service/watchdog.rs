@@ -85,7 +85,7 @@ fn run_another_adapter(proxy: &str) -> ! {
     let running = running.expect("a thread");
     loop {
         service.update(running.is_alive(), String::new());
-        thread::sleep(service.interval().expect("a service manager"));
+        thread::sleep(service.interval());
     }
 }
 

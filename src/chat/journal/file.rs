@@ -18,7 +18,15 @@ const PRIVATE: u32 = 0o600;
 pub struct Place {
     path: PathBuf,
     /// Of `FILE.lock`, which is never renamed or removed.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A child that was forked a moment ago, and has not become another program yet, has the lock
+        // as well. Where this fails the lock goes with the last of the two.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Place {
@@ -34,7 +42,7 @@ impl Place {
         match file.try_lock() {
             Ok(()) => Ok(Place {
                 path: path.to_owned(),
-                _lock: file,
+                lock: file,
             }),
             Err(TryLockError::WouldBlock) => {
                 Err(format!("{}: another adapter uses it", Escaped::of(path)))
@@ -43,33 +51,59 @@ impl Place {
         }
     }
 
+    /// The journal itself, if there is none yet.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn create(&self) -> io::Result<File> {
+        open(OpenOptions::new().append(true).create_new(true), &self.path)
+    }
+
+    /// The journal that is there, to be read and then written on.
+    ///
+    /// # Errors
+    /// Those of [`open_journal`].
+    pub fn open(&self) -> Result<Option<File>, String> {
+        open_checked(OpenOptions::new().read(true).append(true), &self.path)
+    }
+
     /// An empty file beside it, which is to [take its place](Self::replace). What an earlier run has
     /// left of one goes.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn create(&self) -> io::Result<File> {
-        let new = self.created();
+    pub fn create_new(&self) -> io::Result<File> {
+        let new = self.path_of_new();
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => open(OpenOptions::new().write(true).create_new(true), &new),
+            _ => open(OpenOptions::new().append(true).create_new(true), &new),
         }
     }
 
-    /// Puts the file that was created in the place of the journal, once it is on the disk.
+    /// Removes that one.
+    pub fn remove_new(&self) {
+        let _ = fs::remove_file(self.path_of_new()); // the next one removes it, too
+    }
+
+    /// Puts that one in the place of the journal.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn replace(&self, created: &File) -> io::Result<()> {
-        created.sync_data()?;
-        fs::rename(self.created(), &self.path)?;
-        File::open(directory(&self.path))?.sync_all()
+    pub fn replace(&self) -> io::Result<()> {
+        fs::rename(self.path_of_new(), &self.path)
     }
 
-    /// Takes away what was created, and what stands in the journal, so that a later run uses
-    /// nothing of it; as far as the file system lets that be done.
+    /// The directory, which has to be synchronized after that.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn directory(&self) -> io::Result<File> {
+        File::open(directory(&self.path))
+    }
+
+    /// Takes away what stands in the journal, so that a later run uses nothing of it; as far as the
+    /// file system lets that be done.
     pub fn discard(&self, journal: Option<&File>) {
-        let _ = fs::remove_file(self.created());
         // A full disk lets a file be cut that it does not let be removed, or the other way round.
         let _ = journal.map(|journal| journal.set_len(0));
         let _ = fs::remove_file(&self.path);
@@ -89,7 +123,7 @@ impl Place {
         Escaped::of(&self.path).to_string()
     }
 
-    fn created(&self) -> PathBuf {
+    fn path_of_new(&self) -> PathBuf {
         beside(&self.path, ".new")
     }
 }
@@ -100,7 +134,11 @@ impl Place {
 /// What is wrong, beginning with a file's name: it cannot be read, is not a file, somebody else's, or
 /// others may write it; or there is no directory for it.
 pub fn open_journal(path: &Path) -> Result<Option<File>, String> {
-    match open(OpenOptions::new().read(true), path) {
+    open_checked(OpenOptions::new().read(true), path)
+}
+
+fn open_checked(options: &mut OpenOptions, path: &Path) -> Result<Option<File>, String> {
+    match open(options, path) {
         Ok(file) => check(path, &file).map(|()| Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let there = fs::metadata(directory(path));

@@ -5,7 +5,11 @@
 //! 1|MPI|S|journal.version|S|1|S|proxy.instance_id|S|hewbc3ikbbctyui|5d1f8a03
 //! 2|NNS|S|#|S|S8f3da29c|S|REMOTE_IP|S|192.0.2.7|S|USER_AGENT|S|Mozilla/5.0|0c27ab91
 //! 3|NSC|S|S8f3da29c|f4be2d17
+//! 4|CLOSE|a93e1a55
 //! ```
+//!
+//! The first line is an `MPI`, and so is each line before those of another instance: what follows it
+//! belongs to the one that it names. A `CLOSE` drops all sessions of that instance.
 //!
 //! The checksum is the CRC-32 of all that stands before its `|`, in eight hexadecimal digits. A flipped
 //! byte shows in it, a line that is missing in the numbers.
@@ -15,14 +19,17 @@ use crate::ari::text::Encoding;
 use crate::ari::{parameters::Parameters, request::Head};
 use std::io::Write;
 
-/// The version of the form, which the first line names.
+/// The version of the form, which each `MPI` names.
 const VERSION: &str = "1";
 
-/// Name of the parameter of the first line that tells the version; no Proxy has one of that name.
+/// Name of the parameter that tells the version; no Proxy has one of that name.
 const VERSION_NAME: &str = "journal.version";
 
 /// A session whose line would be longer than this, in bytes, is not kept.
 const LONGEST: usize = 64 << 10;
+
+/// The body of the line that drops all sessions of an instance, and a line end.
+pub const DROPPED: &[u8] = b"CLOSE\n";
 
 /// The length of a checksum and of the `|` before it.
 const CHECKSUM: usize = 9;
@@ -34,6 +41,8 @@ pub enum Entry<'a> {
     Instance(String),
     /// A session opened or closed.
     Session(Request<'a>),
+    /// All sessions of the instance were dropped.
+    Dropped,
 }
 
 /// Why a line is not one of the journal.
@@ -41,11 +50,11 @@ pub enum Entry<'a> {
 pub enum Flaw {
     /// Its number, its checksum or its form is not what it must be.
     Damaged,
-    /// It is the first of a journal in another form.
+    /// It is of a journal in another form.
     Version(String),
 }
 
-/// The body of the first line of a journal.
+/// The body of the line before the sessions of an instance.
 pub fn instance(instance: &str) -> Vec<u8> {
     let mut body = b"MPI".to_vec();
     for text in [VERSION_NAME, VERSION, "proxy.instance_id", instance] {
@@ -54,33 +63,46 @@ pub fn instance(instance: &str) -> Vec<u8> {
     body
 }
 
-/// The body for a session that opened, if it is short enough. `agent` stands as on the wire.
-pub fn opened(
+/// Appends the body for a session that opened, and a line end, if it is short enough. `agent` stands as
+/// on the wire; one that is the user's name is none.
+pub fn put_opened(
     user: Option<&str>,
     id: &str,
     ip: Option<&str>,
     agent: Option<&[u8]>,
-) -> Option<Vec<u8>> {
-    let mut body = b"NNS".to_vec();
-    put(user, &mut body);
-    put(Some(id), &mut body);
+    bodies: &mut Vec<u8>,
+) {
+    let start = bodies.len();
+    bodies.extend_from_slice(b"NNS");
+    put(user, bodies);
+    let put_user = &bodies[start + "NNS|S|".len()..];
+    let agent = agent.filter(|&agent| agent != put_user);
+    put(Some(id), bodies);
     if ip.is_some() {
-        put(Some("REMOTE_IP"), &mut body);
-        put(ip, &mut body);
+        put(Some("REMOTE_IP"), bodies);
+        put(ip, bodies);
     }
     if let Some(agent) = agent {
-        put(Some("USER_AGENT"), &mut body);
-        body.extend_from_slice(b"|S|");
-        body.extend_from_slice(agent);
+        put(Some("USER_AGENT"), bodies);
+        bodies.extend_from_slice(b"|S|");
+        bodies.extend_from_slice(agent);
     }
-    (body.len() <= LONGEST).then_some(body)
+    end_body(start, bodies);
 }
 
-/// The body for a session that closed, if it is short enough.
-pub fn closed(id: &str) -> Option<Vec<u8>> {
-    let mut body = b"NSC".to_vec();
-    put(Some(id), &mut body);
-    (body.len() <= LONGEST).then_some(body)
+/// Appends the body for a session that closed, and a line end, if it is short enough.
+pub fn put_closed(id: &str, bodies: &mut Vec<u8>) {
+    let start = bodies.len();
+    bodies.extend_from_slice(b"NSC");
+    put(Some(id), bodies);
+    end_body(start, bodies);
+}
+
+fn end_body(start: usize, bodies: &mut Vec<u8>) {
+    match bodies.len() - start <= LONGEST {
+        true => bodies.push(b'\n'),
+        false => bodies.truncate(start),
+    }
 }
 
 fn put(text: Option<&str>, body: &mut Vec<u8>) {
@@ -115,7 +137,7 @@ pub fn read(number: u64, line: &[u8]) -> Result<Entry<'_>, Flaw> {
         return Err(Flaw::Damaged);
     }
     match (method, number) {
-        (Method::Mpi, 1) => {
+        (Method::Mpi, _) => {
             let parameters = Parameters::of_init(head.args).map_err(|_| Flaw::Damaged)?;
             let get = |name| parameters.get(name).ok_or(Flaw::Damaged);
             match get(VERSION_NAME)? {
@@ -129,6 +151,7 @@ pub fn read(number: u64, line: &[u8]) -> Result<Entry<'_>, Flaw> {
             let request = Request::parse(method, head.args).map_err(|_| Flaw::Damaged)?;
             Ok(Entry::Session(request))
         }
+        (Method::Close, 2..) => Ok(Entry::Dropped),
         _ => Err(Flaw::Damaged),
     }
 }
@@ -153,8 +176,9 @@ mod tests {
 
     #[test]
     fn a_line_comes_back() {
-        let body = opened(None, "S|1", Some("192.0.2.7"), Some(b"a%2Bb")).unwrap();
-        let line = line(7, &body);
+        let mut body = Vec::new();
+        put_opened(None, "S|1", Some("192.0.2.7"), Some(b"a%2Bb"), &mut body);
+        let line = line(7, body.strip_suffix(b"\n").unwrap());
         let start = "7|NNS|S|#|S|S%7C1|S|REMOTE_IP|S|192.0.2.7|S|USER_AGENT|S|a%2Bb|";
         assert!(line.starts_with(start.as_bytes()));
         match read(7, &line) {
@@ -188,7 +212,7 @@ mod tests {
 
     #[test]
     fn whatever_byte_is_flipped_it_shows() {
-        let whole = line(12, &closed("S1").unwrap());
+        let whole = line(12, b"NSC|S|S1");
         assert!(read(12, &whole).is_ok());
         assert!(read(13, &whole).is_err());
         for at in 0..whole.len() {
@@ -203,8 +227,9 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_not_kept() {
-        let id = "x".repeat(LONGEST);
-        assert_eq!(opened(None, &id, None, None), None);
-        assert_eq!(closed(&id), None);
+        let (id, mut bodies) = ("x".repeat(LONGEST), b"before".to_vec());
+        put_opened(None, &id, None, None, &mut bodies);
+        put_closed(&id, &mut bodies);
+        assert_eq!(bodies, b"before");
     }
 }

@@ -13,8 +13,8 @@ mod source;
 mod writer;
 
 pub use file::{Place, open_journal};
-pub use line::{closed, opened};
-pub use load::{End, Unusable, load};
-pub use queue::{Queue, queue};
+pub use line::{Entry, put_closed, put_opened};
+pub use load::{End, Loaded, Unusable, load};
+pub use queue::{Events, Queue, queue};
 pub use source::Source;
 pub use writer::Writer;

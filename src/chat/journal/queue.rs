@@ -2,6 +2,7 @@
 //! waits on it.
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -9,16 +10,18 @@ use std::time::Instant;
 /// So many bytes may wait to be written.
 const LIMIT: usize = 8 << 20;
 
-/// What a line takes beside its text.
+/// What an event takes beside its text.
 const OVERHEAD: usize = 64;
 
 /// What the writing thread is told.
 #[derive(Debug)]
 pub enum Event {
-    /// The body of a line, and the generation of the instance it belongs to.
-    Line(u64, Vec<u8>),
-    /// Sessions belong to another instance now.
-    Instance,
+    /// The key of an instance, and bodies of lines that belong to it, each with a line end.
+    Lines(u64, Vec<u8>),
+    /// The key and the name of an instance that was dropped.
+    Dropped(u64, String),
+    /// What was to be synchronized with the disk under this number, is, or cannot be.
+    Synced(u64, io::Result<()>),
     /// All there was to write was said: write it out, and say when that is done.
     End(Sender<()>),
 }
@@ -56,24 +59,29 @@ pub fn queue() -> (Queue, Events) {
 }
 
 impl Queue {
-    /// Sends a line. One for which there is no room is dropped, and so are all from then on, until the
-    /// journal is written anew; says `false` for the first.
-    pub fn line(&self, generation: u64, body: Vec<u8>) -> bool {
+    /// Sends lines of an instance. If there is no room for them they are dropped, and so are all from
+    /// then on, until the journal is written anew; says `false` for the first.
+    pub fn lines(&self, key: u64, bodies: Vec<u8>) -> bool {
         if self.shared.has_overflowed.load(Ordering::SeqCst) {
             return true;
         }
-        let size = body.len() + OVERHEAD;
+        let size = bodies.len() + OVERHEAD;
         if self.shared.bytes.fetch_add(size, Ordering::SeqCst) + size > LIMIT {
             self.shared.bytes.fetch_sub(size, Ordering::SeqCst);
             return self.shared.has_overflowed.swap(true, Ordering::SeqCst);
         }
-        self.send(Event::Line(generation, body));
+        self.send(Event::Lines(key, bodies));
         true
     }
 
-    /// Says that sessions belong to another instance now.
-    pub fn instance(&self) {
-        self.send(Event::Instance);
+    /// Says that an instance was dropped.
+    pub fn dropped(&self, key: u64, name: &str) {
+        self.send(Event::Dropped(key, name.to_owned()));
+    }
+
+    /// Says that what has this number is on the disk, or why it is not.
+    pub fn synced(&self, number: u64, result: io::Result<()>) {
+        self.send(Event::Synced(number, result));
     }
 
     /// Has all written out that was sent before; says whether that was done by the deadline.
@@ -89,9 +97,9 @@ impl Queue {
 }
 
 impl Events {
-    /// A line that was received takes no room any more.
-    pub fn taken(&self, body: &[u8]) {
-        let size = body.len() + OVERHEAD;
+    /// Lines that were received take no room any more.
+    pub fn taken(&self, bodies: &[u8]) {
+        let size = bodies.len() + OVERHEAD;
         self.shared.bytes.fetch_sub(size, Ordering::SeqCst);
     }
 
@@ -113,12 +121,12 @@ mod tests {
     #[test]
     fn what_has_no_room_is_dropped_with_all_that_follows_until_it_is_reset() {
         let (queue, events) = queue();
-        let taken = (0..9).map(|_| queue.line(0, vec![b'x'; 1 << 20]));
+        let taken = (0..9).map(|_| queue.lines(0, vec![b'x'; 1 << 20]));
         assert_eq!(taken.filter(|taken| !taken).count(), 1);
-        queue.line(0, b"small".to_vec());
+        queue.lines(0, b"small".to_vec());
         let count = |events: &Events| {
             let mut count = 0;
-            while let Ok(Event::Line(_, body)) = events.receiver.try_recv() {
+            while let Ok(Event::Lines(_, body)) = events.receiver.try_recv() {
                 events.taken(&body);
                 count += 1;
             }
@@ -126,10 +134,10 @@ mod tests {
         };
         assert!(events.has_overflowed());
         assert_eq!(count(&events), 7);
-        queue.line(0, b"still dropped".to_vec());
+        queue.lines(0, b"still dropped".to_vec());
         assert_eq!(count(&events), 0);
         events.reset();
-        queue.line(0, b"taken".to_vec());
+        queue.lines(0, b"taken".to_vec());
         assert_eq!((count(&events), events.has_overflowed()), (1, false));
         assert_eq!(events.shared.bytes.load(Ordering::SeqCst), 0);
     }

@@ -6,6 +6,10 @@ use std::fmt::Write;
 
 const FRAME: &str = include_str!("chat-adapter.1.in");
 
+/// Has the commonest lines of the log in a table, under [`HEADING`].
+const README: &str = include_str!("../../../README.md");
+const HEADING: &str = "\n## What the log says\n";
+
 /// The whole page.
 pub(super) fn page(options: &[Opt]) -> String {
     let mut list = String::new();
@@ -28,9 +32,30 @@ pub(super) fn page(options: &[Opt]) -> String {
     FRAME
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@OPTIONS@\n", &list)
+        .replace("@DIAGNOSTICS@\n", &diagnostics())
+}
+
+/// The commonest lines of the log, and what to do.
+fn diagnostics() -> String {
+    let (_, section) = README.split_once(HEADING).expect(HEADING);
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut list = String::new();
+    for (line, meaning) in rows.filter_map(|row| row.trim_end_matches(" |").split_once("` | ")) {
+        let meaning = meaning.replace('`', "");
+        // A String takes everything.
+        let _ = writeln!(
+            list,
+            ".TP\n\\fB{}\\fR\n\\&{}",
+            escaped(line),
+            escaped(&meaning)
+        );
+    }
+    list
 }
 
 /// For roff, where a backslash starts a command and a bare dash is a hyphen.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\e").replace('-', "\\-")
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    text.replace('…', "...")
 }

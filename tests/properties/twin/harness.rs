@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use chat_adapter::chat::{ChatData, ChatMetadata, Room};
+use chat_adapter::chat::{ChatData, ChatMetadata, Room, SessionStore};
 use chat_adapter::server::local::LocalProxy;
 
 use super::chat::{Answer, Chat};
@@ -23,6 +23,7 @@ thread_local! {
 /// The library and its twin.
 struct Harness {
     room: Arc<Room>,
+    store: Arc<SessionStore>,
     metadata: LocalProxy,
     data: LocalProxy,
     version: Version,
@@ -52,11 +53,14 @@ impl Harness {
         let room = Arc::<Room>::default();
         let now = || NOW.with(Cell::get);
         NOW.with(|time| time.set(0));
-        let metadata = ChatMetadata::new(Arc::clone(&room), jiff::tz::TimeZone::UTC);
+        let store = Arc::<SessionStore>::default();
+        let metadata = ChatMetadata::new(Arc::clone(&room), jiff::tz::TimeZone::UTC)
+            .with_store(Arc::clone(&store));
         let mut harness = Self {
             metadata: LocalProxy::metadata(metadata.with_clock(now)),
             data: LocalProxy::data_at(ChatData::new(Arc::clone(&room)), now),
             room,
+            store,
             version: Version::Modern,
             twin: Chat::default(),
             space: 1 << 16,
@@ -166,7 +170,7 @@ impl Harness {
     fn compare_counts(&self) {
         assert_eq!(self.room.relayed(), self.twin.relayed, "relayed");
         assert_eq!(self.room.refused(), self.twin.refused, "refused");
-        assert_eq!(self.room.sessions(), self.twin.sessions(), "sessions");
+        assert_eq!(self.store.count().served, self.twin.sessions(), "sessions");
         assert_eq!(self.room.is_open(), self.twin.is_open(), "room");
     }
 }
