@@ -2,7 +2,7 @@
 
 use super::journal::{self, End, Entry, Events, Loaded, Place, Queue, Unusable, Writer};
 use super::sessions::Sessions;
-use super::store::SessionStore;
+use super::store::{Restored, SessionStore};
 use crate::ari::escape::Escaped;
 use crate::ari::request::Request;
 use crossbeam_channel::bounded;
@@ -16,39 +16,38 @@ use std::time::Duration;
 /// How long the start waits for a journal to be read.
 const LOAD: Duration = Duration::from_secs(5);
 
-/// The names of instances of Proxies, and their sessions.
-pub(super) type Restored = Vec<(String, Sessions)>;
+impl SessionStore {
+    /// Sessions of so many servers, if that is known, kept by a journal at `path`. What is there of an
+    /// earlier run is read first, within 5 s: if that takes longer, nothing is kept, the log says so, and
+    /// the file is left alone.
+    ///
+    /// # Errors
+    /// What is wrong with the file, beginning with its name. It is as it was then.
+    pub fn with_journal(path: &Path, servers: Option<usize>) -> Result<Arc<SessionStore>, String> {
+        let name = Escaped::of(path).to_string();
+        let path = path.to_owned();
+        let store = |queue| SessionStore::new(servers).with_queue(queue);
+        start_with(&name, LOAD, store, move || Found::at(&path))
+    }
 
-/// Starts with the journal at that path.
-///
-/// # Errors
-/// What is wrong with the file, beginning with its name. It is as it was then.
-pub(super) fn start(
-    path: &Path,
-    store: impl FnOnce(Queue) -> SessionStore,
-) -> Result<Arc<SessionStore>, String> {
-    let name = Escaped::of(path).to_string();
-    let path = path.to_owned();
-    start_with(&name, LOAD, store, move || Found::at(&path))
-}
-
-/// What a start would find in the journal at that path, in a line. Takes no lock and changes nothing.
-///
-/// # Errors
-/// Those of [`start`].
-pub(super) fn describe(path: &Path) -> Result<String, String> {
-    let name = Escaped::of(path);
-    let Some(mut file) = journal::open_journal(path)? else {
-        return Ok(format!("{name}: no sessions of an earlier run"));
-    };
-    let (loaded, restored) = read(path, &mut file)?;
-    let count = count(&restored);
-    Ok(match loaded.end {
-        End::Whole => format!("{name}: {count} sessions of an earlier run"),
-        End::Damaged(line) => format!(
-            "{name}: damaged in line {line}: {count} sessions of an earlier run stand before it"
-        ),
-    })
+    /// What a start would find in the journal at that path, in a line. Takes no lock and changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`with_journal`](Self::with_journal).
+    pub fn describe(path: &Path) -> Result<String, String> {
+        let name = Escaped::of(path);
+        let Some(mut file) = journal::open_journal(path)? else {
+            return Ok(format!("{name}: no sessions of an earlier run"));
+        };
+        let (loaded, restored) = read(path, &mut file)?;
+        let count = count(&restored);
+        Ok(match loaded.end {
+            End::Whole => format!("{name}: {count} sessions of an earlier run"),
+            End::Damaged(line) => format!(
+                "{name}: damaged in line {line}: {count} sessions of an earlier run stand before it"
+            ),
+        })
+    }
 }
 
 /// What an earlier run has left, and the place where it is.

@@ -5,12 +5,10 @@
 //! and count when the Proxy that comes is the same.
 
 use super::journal::{self, Queue, Source};
-use super::restore::Restored;
 use super::sessions::{Session, Sessions};
 use crate::provider::lock;
 use std::fmt;
 use std::mem;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -22,6 +20,9 @@ const SLICE: usize = 256;
 
 /// Lines for the journal are handed over up to this size, in bytes, before the end of a read.
 const BATCH: usize = 64 << 10;
+
+/// The names of instances of Proxies, and their sessions.
+pub(super) type Restored = Vec<(String, Sessions)>;
 
 /// The sessions of all Proxies.
 #[derive(Debug, Default)]
@@ -75,15 +76,6 @@ impl SessionStore {
         }
     }
 
-    /// The same, kept by a journal at `path`. What is there of an earlier run is read first, within 5 s:
-    /// if that takes longer, nothing is kept, the log says so, and the file is left alone.
-    ///
-    /// # Errors
-    /// What is wrong with the file, beginning with its name. It is as it was then.
-    pub fn with_journal(path: &Path, servers: Option<usize>) -> Result<Arc<SessionStore>, String> {
-        super::restore::start(path, |queue| SessionStore::new(servers).with_queue(queue))
-    }
-
     /// The same, with a journal at the other end of this queue.
     pub(super) fn with_queue(self, queue: Queue) -> SessionStore {
         SessionStore {
@@ -95,14 +87,6 @@ impl SessionStore {
     /// The same without a journal.
     pub(super) fn without_journal(&self) -> SessionStore {
         SessionStore::new(self.servers)
-    }
-
-    /// What a start would find in the journal at that path, in a line. Takes no lock and changes nothing.
-    ///
-    /// # Errors
-    /// Those of [`with_journal`](Self::with_journal).
-    pub fn describe(path: &Path) -> Result<String, String> {
-        super::restore::describe(path)
     }
 
     /// The sessions to start with are these, unless it is too late; says whether it is not.
