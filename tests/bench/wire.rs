@@ -76,6 +76,7 @@ impl Channel {
                 self.end += count;
                 Ok(count)
             }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             Err(_) if self.blocking => Err(self.silence()),
             Err(_) => Ok(0),

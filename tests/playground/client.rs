@@ -13,6 +13,7 @@ use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 
 use crate::hub::{Event, Outbox};
 use crate::server::{ClientId, Peer};
+use crate::uninterrupted::uninterrupted;
 
 /// What is to be done for a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +139,7 @@ impl Half {
 
 impl Read for Half {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.source.read(buffer)
+        uninterrupted(|| self.source.read(buffer))
     }
 }
 

@@ -23,6 +23,8 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod tlcp;
+#[path = "../standin/uninterrupted.rs"]
+mod uninterrupted;
 mod web;
 
 use std::hash::{BuildHasher, RandomState};

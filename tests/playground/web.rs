@@ -18,6 +18,7 @@ use crate::hub::Event;
 use crate::server::Peer;
 use crate::show::Show;
 use crate::tlcp::SUBPROTOCOL;
+use crate::uninterrupted::uninterrupted;
 
 /// The chat page. `NONCE` stands in it where each answer has another value.
 const PAGE: &str = include_str!("page.html");
@@ -89,7 +90,7 @@ fn read_head(socket: &mut TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let mut head = Vec::new();
     let mut chunk = [0; 2048];
     loop {
-        let count = socket.read(&mut chunk)?;
+        let count = uninterrupted(|| socket.read(&mut chunk))?;
         if count == 0 {
             return Ok(None);
         }

@@ -5,7 +5,7 @@
 
 use crate::files::Files;
 use crate::setup::Setup;
-use crate::standin::{Command, Connection, DEADLINE, End, Init, Side};
+use crate::standin::{Command, Connection, DEADLINE, End, Init, Side, uninterrupted};
 use socket2::{Domain, Socket, Type};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -122,7 +122,7 @@ fn open(port: &Socket) {
 
 #[track_caller]
 fn accept(port: &Socket) -> Connection {
-    let (stream, _) = port.accept().expect("a connection");
+    let (stream, _) = uninterrupted(|| port.accept()).expect("a connection");
     Connection::over_tcp("the adapter's", stream.into())
 }
 

@@ -2,7 +2,7 @@
 //! takes until the next try.
 
 use crate::setup::{command, start_adapter};
-use crate::standin::{Init, Listener, Side, announced_wait};
+use crate::standin::{Init, Listener, Side, announced_wait, uninterrupted};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
@@ -55,7 +55,7 @@ fn a_line_that_never_ends_is_given_up_however_it_trickles() {
     peer.set_read_timeout(pace).expect("a timeout");
     let mut buffer = [0; 1024];
     loop {
-        match peer.read(&mut buffer) {
+        match uninterrupted(|| peer.read(&mut buffer)) {
             Ok(1..) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if peer.write_all(b"x").is_err() {

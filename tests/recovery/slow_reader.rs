@@ -1,7 +1,9 @@
 //! A Proxy that reads, but hardly: it is slow, and not gone. Whoever writes to it is not stuck.
 
 use crate::setup::{SESSION, command};
-use crate::standin::{Adapter, Connection, Encoding, Init, Listener, MetadataProxy, Session, Side};
+use crate::standin::{
+    Adapter, Connection, Encoding, Init, Listener, MetadataProxy, Session, Side, uninterrupted,
+};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -53,7 +55,7 @@ fn a_proxy_that_reads_slowly_is_not_taken_for_gone() {
     let start = Instant::now();
     let mut some = [0; 1024];
     while start.elapsed() < SLOW_FOR {
-        let count = stream.read(&mut some).expect("a connection that is kept");
+        let count = uninterrupted(|| stream.read(&mut some)).expect("a connection that is kept");
         assert!(count > 0, "{}", adapter.log());
         let _ = pace.recv_timeout(Duration::from_millis(300));
     }

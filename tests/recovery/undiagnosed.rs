@@ -3,7 +3,7 @@
 
 use crate::setup::SESSION;
 use crate::slow_reader::accept_into_small_buffers;
-use crate::standin::Session;
+use crate::standin::{Session, uninterrupted};
 use seccompiler::{
     SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -49,7 +49,7 @@ fn a_busy_proxy_is_waited_for_though_the_system_does_not_tell_that_it_is_there()
     let last = format!("|S|message|S|99 {filler}");
     let tail = |bytes: &[u8]| bytes[bytes.len().saturating_sub(1 << 17)..].to_vec();
     while !String::from_utf8_lossy(&tail(&received)).contains(&last) {
-        let count = stream.read(&mut some).expect("a connection that is kept");
+        let count = uninterrupted(|| stream.read(&mut some)).expect("a connection that is kept");
         assert!(count > 0, "{}", adapter.log());
         received.extend_from_slice(&some[..count]);
     }

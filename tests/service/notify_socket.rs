@@ -1,6 +1,6 @@
 //! The socket on which systemd is told how a service is. It knows the form of notifications and not their meaning.
 
-use crate::standin::DEADLINE;
+use crate::standin::{DEADLINE, uninterrupted};
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
@@ -59,7 +59,7 @@ impl NotifySocket {
         let set = self.socket.set_read_timeout(Some(time));
         set.expect("a timeout that is not zero");
         let mut bytes = [0; 8192];
-        match self.socket.recv(&mut bytes) {
+        match uninterrupted(|| self.socket.recv(&mut bytes)) {
             Ok(length) => Some(String::from_utf8_lossy(&bytes[..length]).into_owned()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             Err(error) => panic!("cannot receive: {error}"),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::DEADLINE;
 use super::transcript::Transcript;
+use super::uninterrupted::uninterrupted;
 
 /// The line a Remote Adapter sends when it has nothing else to send.
 const KEEPALIVE: &str = "KEEPALIVE";
@@ -188,12 +189,7 @@ impl Incoming {
         }
         let held = self.buffer.len();
         self.buffer.resize(held + self.chunk, 0);
-        let outcome = loop {
-            match self.source.read(&mut self.buffer[held..]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                other => break other,
-            }
-        };
+        let outcome = uninterrupted(|| self.source.read(&mut self.buffer[held..]));
         self.buffer.truncate(held + *outcome.as_ref().unwrap_or(&0));
         match outcome {
             Ok(0) => Err(End::Closed),

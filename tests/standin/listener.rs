@@ -8,6 +8,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::DEADLINE;
 use super::connection::Connection;
+use super::uninterrupted::uninterrupted;
 
 /// A port of the loopback interface, open or closed.
 ///
@@ -125,11 +126,10 @@ impl Listener {
     pub(crate) fn accept(&self) -> Connection {
         let open = self.open.as_ref().expect("a listener that is open");
         loop {
-            match open.accept() {
+            match uninterrupted(|| open.accept()) {
                 Ok((stream, _)) => return Connection::over_tcp(&self.name, stream),
                 // Reset while it waited to be accepted: it never was a connection.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("no adapter came to the {} port: {error}", self.name),
             }
         }

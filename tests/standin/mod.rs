@@ -46,6 +46,7 @@ mod proxy;
 #[cfg(test)]
 mod tests;
 mod transcript;
+mod uninterrupted;
 
 pub(crate) use adapter::{Adapter, Command, Exit, announced_wait};
 pub(crate) use codec::{Encoding, decode};
@@ -56,6 +57,7 @@ pub(crate) use listener::Listener;
 pub(crate) use message::{Chat, Event, Reply, ServerError, Update};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use proxy::{DataProxy, Ids, MetadataProxy, Server, Session};
+pub(crate) use uninterrupted::uninterrupted;
 
 /// How long anything may take before it counts as a failure. Far beyond what a loaded machine
 /// needs, and short enough that a hang is reported before a CI job is killed.

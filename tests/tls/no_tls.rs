@@ -8,7 +8,7 @@ use socket2::SockRef;
 use crate::peer::expect_client_hello;
 use crate::pki::Profile;
 use crate::setup::{Ports, server};
-use crate::standin::{Init, Side, announced_wait};
+use crate::standin::{Init, Side, announced_wait, uninterrupted};
 
 #[test]
 fn a_peer_that_speaks_no_tls_is_told_by_what_it_says() {
@@ -89,7 +89,10 @@ fn it_is_told_by_any_alert_and_in_whatever_pieces() {
             let adapter = ports.plain_command_to("127.0.0.1").start();
             let mut socket = ports.metadata.accept();
             let mut hello = [0; 1024];
-            assert_ne!(socket.read(&mut hello).expect("a hello"), 0);
+            assert_ne!(
+                uninterrupted(|| socket.read(&mut hello)).expect("a hello"),
+                0
+            );
             for byte in [0x15, 3, 3, 0, 2, 2, number] {
                 socket.write_all(&[byte]).expect("to answer");
             }
@@ -110,7 +113,10 @@ fn a_peer_that_just_hangs_up_on_a_plain_hello_may_want_tls() {
     let adapter = ports.plain_command_to("127.0.0.1").start();
     let mut socket = ports.metadata.accept();
     let mut hello = [0; 1024];
-    assert_ne!(socket.read(&mut hello).expect("a hello"), 0);
+    assert_ne!(
+        uninterrupted(|| socket.read(&mut hello)).expect("a hello"),
+        0
+    );
     drop(socket);
     adapter.wait_for_log(&["warn", "metadata", "turned away", "or one that wants --tls"]);
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustls::{ServerConfig, ServerConnection};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::standin::{Connection, DEADLINE};
+use crate::standin::{Connection, DEADLINE, uninterrupted};
 
 /// A port of this host, open for as long as the value lives. Nobody listens on the same port of the other family, so
 /// that `localhost` leads here.
@@ -85,13 +85,7 @@ impl Port {
     /// Awaits a connection.
     #[track_caller]
     pub(crate) fn accept(&self) -> TcpStream {
-        let accepted = loop {
-            match self.socket.accept() {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                accepted => break accepted,
-            }
-        };
-        match accepted {
+        match uninterrupted(|| self.socket.accept()) {
             Ok((socket, _)) => {
                 let socket = TcpStream::from(socket);
                 socket.set_nodelay(true).expect("TCP_NODELAY");
@@ -235,7 +229,7 @@ impl Peer {
     #[track_caller]
     pub(crate) fn expect_record_without_data(&self) {
         let mut bytes = vec![0; 1 << 14];
-        let count = self.socket().read(&mut bytes).expect("a record");
+        let count = read(self.socket(), &mut bytes).expect("a record");
         assert_ne!(count, 0, "a record was awaited, and the end came");
         let mut tls = self.tls();
         tls.read_tls(&mut &bytes[..count]).expect("room");
@@ -289,12 +283,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One read, whatever interrupts it.
 fn read(mut socket: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match socket.read(bytes) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            read => return read,
-        }
-    }
+    uninterrupted(|| socket.read(bytes))
 }
