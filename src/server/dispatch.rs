@@ -422,11 +422,6 @@ impl Dispatch {
         self.encoding.is_none() && self.wait.is_silent(pending)
     }
 
-    /// Why the connection has to end, if another one to the same server says so.
-    pub fn superseded(&self) -> Option<Disconnect> {
-        self.context.member.superseded()
-    }
-
     /// Whether the init was not answered yet.
     pub fn is_opening(&self) -> bool {
         self.encoding.is_none()
