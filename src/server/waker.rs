@@ -42,6 +42,22 @@ impl Waker {
         let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes()); // its counter is far from full
     }
 
+    /// Waits until there is something to read on a socket, for so long at the most; `None`: for ever.
+    /// Says whether there is.
+    ///
+    /// # Errors
+    /// The system's; [`Interrupted`](io::ErrorKind::Interrupted) when this was woken.
+    pub fn wait(&self, socket: &impl AsFd, timeout: Option<Duration>) -> io::Result<bool> {
+        let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+        let mut waited = [socket.as_fd(), self.event.as_fd()]
+            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+        let ready = poll(&mut waited, timeout.as_ref())?;
+        match waited[1].revents().is_empty() {
+            true => Ok(ready > 0),
+            false => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+
     /// Ends the connection from outside, for this reason.
     pub fn end(&self, reason: Disconnect) {
         *lock(&self.reason) = Some(reason);
@@ -96,19 +112,10 @@ impl Source {
 /// `WouldBlock`. Nothing is lost by either.
 impl Read for &Source {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let timeout = self
-            .timeout
-            .get()
-            .and_then(|time| Timespec::try_from(time).ok());
-        let mut waited = [self.socket.as_fd(), self.waker.event.as_fd()]
-            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
-        if poll(&mut waited, timeout.as_ref())? == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
+        match self.waker.wait(&*self.socket, self.timeout.get())? {
+            true => (&*self.socket).read(out),
+            false => Err(io::ErrorKind::WouldBlock.into()),
         }
-        if !waited[1].revents().is_empty() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        (&*self.socket).read(out)
     }
 }
 
