@@ -43,6 +43,7 @@ pub mod local;
 mod metadata;
 mod orderly_close;
 mod outbox;
+mod provider_server;
 mod reader;
 mod resolve;
 mod served_proxies;
@@ -60,6 +61,7 @@ pub use connection::DRAIN;
 pub use credentials::{Credentials, Secret};
 pub use disconnect::Disconnect;
 pub use outbox::{REPLY_LIMIT, UPDATE_LIMIT};
+pub use provider_server::{DataProviderServer, MetadataProviderServer, ProviderServer};
 pub use status::Phase;
 
 use crate::ari::Side;
@@ -74,13 +76,11 @@ use data::DataService;
 use dispatch::Service;
 use host::Host;
 use metadata::MetadataService;
-use shutdown::Shutdown;
 use status::Connections;
 use std::fmt;
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use tls::TlsError;
@@ -489,69 +489,4 @@ fn spawn(side: Side, run: impl FnOnce() + Send + 'static) -> Result<(), StartErr
     };
     let thread = thread::Builder::new().name(side.to_string()).spawn(run);
     thread.map(drop).map_err(StartError::Thread)
-}
-
-/// A provider that is running. To drop this stops nothing: [`Servers::stop`] does, from a signal
-/// handler's thread for example.
-#[derive(Debug)]
-pub struct ProviderServer {
-    side: Side,
-    connections: Arc<Connections>,
-    shutdown: Arc<Shutdown>,
-}
-
-/// A metadata provider that is running.
-pub type MetadataProviderServer = ProviderServer;
-
-/// A data provider that is running.
-pub type DataProviderServer = ProviderServer;
-
-impl ProviderServer {
-    /// Blocks until the end is requested ([`Servers::request_stop`]), which is the end of all
-    /// providers of the same [`Servers`].
-    pub fn wait(&self) {
-        self.shutdown.wait_for_request();
-    }
-
-    /// Whether no thread has missed its heartbeat; always, without [`Servers::heartbeat`].
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        let all = self.connections.all();
-        all.iter()
-            .all(|status| status.reader.is_on_time() && status.writer.is_on_time())
-    }
-
-    /// What each connection is doing, by its name in the log; those that wait for Proxies on a port of ours
-    /// are among them.
-    #[must_use]
-    pub fn phases(&self) -> Vec<(String, Phase)> {
-        let all = self.connections.all();
-        all.iter()
-            .map(|status| (status.name.clone(), status.phase().0))
-            .collect()
-    }
-
-    /// A line for each connection, such as `data ls1:8001 serving, ARI 1.9.1 (0 reconnections, 0 bytes
-    /// queued)`.
-    #[must_use]
-    pub fn details(&self) -> Vec<String> {
-        let all = self.connections.all();
-        all.iter()
-            .map(|status| format!("{} {status}", status.name))
-            .collect()
-    }
-
-    /// Updates since the start that were accepted and could not be written.
-    #[must_use]
-    pub fn lost_updates(&self) -> u64 {
-        self.connections.lost_updates.load(Ordering::Relaxed)
-    }
-}
-
-/// The connections in a few words, such as `data serving, ARI 1.9.1 (0 reconnections, 0 bytes queued)`, or with
-/// several `data 62 of 64 serving (3 reconnections, 0 bytes queued)`.
-impl fmt::Display for ProviderServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.side, self.connections)
-    }
 }
