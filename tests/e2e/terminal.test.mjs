@@ -36,6 +36,19 @@ test('what is piped in has arrived when the playground ends', async () => {
   assert.deepEqual(said, ['one', 'two', 'three']);
 });
 
+test('the last line says what to open, and no line of the wire comes unasked', async () => {
+  const playground = new Process(PLAYGROUND, ANY);
+  try {
+    const invitation = await playground.line(/^Open http/);
+    assert.match(invitation, /^Open http:\/\/127\.0\.0\.1:\d+\/ in two windows$/);
+    const { list } = playground.lines;
+    assert.equal(list.at(-1), invitation);
+    assert.ok(list.every((line) => line === invitation || line.startsWith('* ')));
+  } finally {
+    await playground.end();
+  }
+});
+
 test('a port in use is named, with the option that chooses another', async () => {
   const first = await startPlayground();
   try {

@@ -27,6 +27,7 @@ mod tlcp;
 mod uninterrupted;
 mod web;
 
+use std::env;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -108,7 +109,10 @@ impl Playground {
             metadata.port().map_err(words)?,
             data.port().map_err(words)?,
         ];
-        let (hub, events) = Hub::new(seed, descriptor::status_item()?, show);
+        let invitation = format!("Open http://127.0.0.1:{}/ in two windows", ports[0]);
+        // In the terminal there is another one.
+        let invitation = (!options.terminal).then_some(invitation);
+        let (hub, events) = Hub::new(seed, descriptor::status_item()?, invitation, show);
         let [web_events, metadata_events, data_events] = [(); 3].map(|()| events.clone());
         let hub = spawn("hub", || hub.run())?;
         spawn("metadata", move || metadata.run(&metadata_events, show))?;
@@ -151,8 +155,9 @@ fn spawn<T: Send + 'static>(
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    // A chat is no place for a log that tells that all is well.
-    logging::start(options.terminal.then_some(log::LevelFilter::Warn));
+    // A log that tells that all is well is for who asks for it.
+    let is_asked = options.lines || env::var_os("RUST_LOG").is_some();
+    logging::start((!is_asked).then_some(log::LevelFilter::Warn));
     let words = |error: &dyn std::error::Error| error.to_string();
     let mut signals = Signals::new().map_err(|error| words(&error))?;
     let show = match options.lines {
@@ -206,15 +211,16 @@ fn introduce(options: &Options, playground: &Playground) {
     print(&format!(
         "* A chat room for development, on this machine only: http://127.0.0.1:{http}/"
     ));
-    if options.adapter {
+    print("* Ctrl-C ends it.");
+    if options.lines {
         print(&format!(
             "* Between the stand-in server (ports {metadata} and {data}) and the adapter:  → to it  ← from it"
         ));
-    } else {
+    }
+    if !options.adapter {
         print(&format!(
             "* Waiting for an adapter: chat-adapter --host 127.0.0.1 --metadata_rrport {metadata} \
              --data_rrport {data}"
         ));
     }
-    print("* Ctrl-C ends it.");
 }

@@ -7,15 +7,14 @@ pub(crate) const HELP: &str = "\
 A chat room to play with: a stand-in for Lightstreamer Server, the real adapter, and a page.
 A development tool: it listens on 127.0.0.1 only and keeps nothing.
 
-Usage: cargo run --release --example playground -- [OPTIONS]
+Usage: cargo run -p playground -- [OPTIONS]
 
 Options:
       --http PORT             port of the chat page and of clients [default: 8080]
       --metadata_rrport PORT  port of the Proxy Metadata Adapter [default: 8003]
       --data_rrport PORT      port of the Proxy Data Adapter [default: 8001]
       --no-adapter            start no adapter: any may connect to the two ports
-      --lines on|off          print the lines of both ARI connections, or do not
-                              [default: on; with --terminal: off]
+      --lines                 print the lines of both ARI connections, and the adapter's log
       --terminal              chat here: each line typed is a message
   -h, --help                  print this help and exit
 
@@ -42,10 +41,9 @@ impl Options {
             metadata: 8003,
             data: 8001,
             adapter: true,
-            lines: true,
+            lines: false,
             terminal: false,
         };
-        let mut lines = None;
         while let Some(arg) = parser.next()? {
             let name = match &arg {
                 Arg::Long(name) => name.replace('_', "-"),
@@ -57,19 +55,12 @@ impl Options {
                 "metadata-rrport" => options.metadata = parser.value()?.parse()?,
                 "data-rrport" => options.data = parser.value()?.parse()?,
                 "no-adapter" => options.adapter = false,
-                "lines" => {
-                    lines = Some(parser.value()?.parse_with(|value| match value {
-                        "on" => Ok(true),
-                        "off" => Ok(false),
-                        _ => Err("neither on nor off"),
-                    })?);
-                }
+                "lines" => options.lines = true,
                 "terminal" => options.terminal = true,
                 "help" => return Ok(None),
                 _ => return Err(arg.unexpected()),
             }
         }
-        options.lines = lines.unwrap_or(!options.terminal);
         Ok(Some(options))
     }
 }
@@ -88,9 +79,9 @@ mod tests {
         for port in [options.http, options.metadata, options.data] {
             assert!(HELP.contains(&format!("[default: {port}]")));
         }
-        assert!(options.adapter && options.lines && !options.terminal);
-        assert!(!parse("--terminal").unwrap().unwrap().lines);
-        assert!(parse("--terminal --lines=on").unwrap().unwrap().lines);
+        assert!(options.adapter && !options.lines && !options.terminal);
+        let options = parse("--terminal --lines").unwrap().unwrap();
+        assert!(options.terminal && options.lines);
     }
 
     #[test]
@@ -114,7 +105,7 @@ mod tests {
             "--port 1",
             "x",
             "-x",
-            "--lines maybe",
+            "--lines=on",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

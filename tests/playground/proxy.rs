@@ -115,11 +115,10 @@ fn serve(
     let (outbox, queue) = Outbox::new(socket.try_clone()?);
     let writer = thread::Builder::new().name(format!("{}-writer", side.name()));
     let writer = writer.spawn(move || write(side, socket, &queue, show))?;
-    if hub.send(Event::AdapterUp(side, encoding, outbox)).is_err() {
+    let is_up = Event::AdapterUp(side, version, encoding, outbox);
+    if hub.send(is_up).is_err() {
         return Ok(());
     }
-    // Not before the hub has it in its queue, so that who waits for this word may rely on it.
-    show.note(&format!("{}: ARI {version} agreed", side.name()));
     let end = loop {
         let line = match lines.next() {
             Ok(line) => line,
