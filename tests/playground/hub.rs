@@ -103,15 +103,16 @@ impl Hub {
         (hub, sender)
     }
 
-    /// Serves until [`Event::End`], and until adapters and clients have answered to that.
-    pub(crate) fn run(mut self) {
+    /// Serves until [`Event::End`], and until adapters and clients have answered to that. Yields the connections of the
+    /// adapters, which last as long as what is yielded, so that an adapter can end first.
+    pub(crate) fn run(mut self) -> [Option<Outbox<String>>; 2] {
         loop {
             let is_quiet = self.clients.is_empty() && self.server.is_idle();
             if self
                 .end
                 .is_some_and(|end| is_quiet || end <= Instant::now())
             {
-                return;
+                return [self.metadata, self.data];
             }
             let event = match self.server.deadline().into_iter().chain(self.end).min() {
                 Some(deadline) => self.events.recv_deadline(deadline),
@@ -121,7 +122,7 @@ impl Hub {
             match event {
                 Ok(event) => self.take(event),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return [self.metadata, self.data],
             }
             for effect in self.server.take_effects() {
                 self.carry_out(effect);

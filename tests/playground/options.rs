@@ -1,6 +1,6 @@
 //! The playground's command line.
 
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -51,9 +51,9 @@ impl Options {
                 _ => return Err(arg.unexpected()),
             };
             match name.as_str() {
-                "http" => options.http = parser.value()?.parse()?,
-                "metadata-rrport" => options.metadata = parser.value()?.parse()?,
-                "data-rrport" => options.data = parser.value()?.parse()?,
+                "http" => options.http = port(&mut parser, &name)?,
+                "metadata-rrport" => options.metadata = port(&mut parser, "metadata_rrport")?,
+                "data-rrport" => options.data = port(&mut parser, "data_rrport")?,
                 "no-adapter" => options.adapter = false,
                 "lines" => options.lines = true,
                 "terminal" => options.terminal = true,
@@ -63,6 +63,17 @@ impl Options {
         }
         Ok(Some(options))
     }
+}
+
+/// The value of this option; the error names both.
+fn port(parser: &mut Parser, option: &str) -> Result<u16, lexopt::Error> {
+    let value = parser.value()?;
+    value
+        .to_str()
+        .and_then(|value| value.parse().ok())
+        .ok_or_else(|| {
+            format!("--{option}: {value:?} is no port: it must be a number from 0 to 65535").into()
+        })
 }
 
 #[cfg(test)]
@@ -98,16 +109,19 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for line in [
-            "--http",
-            "--http x",
-            "--http 65536",
-            "--port 1",
-            "x",
-            "-x",
-            "--lines=on",
+        for (line, named) in [
+            ("--http", "--http"),
+            ("--http x", "--http: \"x\""),
+            ("--http 99999", "--http: \"99999\""),
+            ("--metadata-rrport=65536", "--metadata_rrport: \"65536\""),
+            ("--data_rrport -1", "--data_rrport: \"-1\""),
+            ("--port 1", "--port"),
+            ("x", "\"x\""),
+            ("-x", "-x"),
+            ("--lines=on", "--lines"),
         ] {
-            assert!(parse(line).is_err(), "{line}");
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(named), "{line}: {error}");
         }
     }
 

@@ -120,15 +120,15 @@ fn serve(
         return Ok(());
     }
     let end = loop {
-        let line = match lines.next() {
-            Ok(line) => line,
+        match lines.next() {
+            // Where there is no hub any more, nobody wants to know.
+            Ok(line) => drop(hub.send(Event::AdapterLine(side, line))),
             Err(end) => break end,
-        };
-        if hub.send(Event::AdapterLine(side, line)).is_err() {
-            return Ok(());
         }
     };
     if hub.send(Event::AdapterDown(side)).is_err() {
+        // An adapter that has ended waits for this, and fails only if it does not any more.
+        let _ = lines.source.get_ref().shutdown(Shutdown::Both);
         return Ok(());
     }
     // The hub lets go of the queue, on which the writer's life hangs.
