@@ -23,6 +23,7 @@
 
 mod abort;
 mod affinity;
+mod allow;
 mod backoff;
 mod connection;
 mod credentials;
@@ -49,6 +50,7 @@ mod transport;
 mod waker;
 mod writer;
 
+pub use allow::Network;
 pub use connection::DRAIN;
 pub use credentials::{Credentials, Secret};
 pub use disconnect::Disconnect;
