@@ -102,8 +102,12 @@ impl ProxyConnection {
     ) -> Result<ProxyConnection, TlsError> {
         let tls = config.tls.clone();
         let tls = tls.map(|settings| Tls::new(settings, &config.host));
+        let tls = tls.transpose()?;
         let side = service.side();
         let connection = Connection::new(format!("{side} {}", config.address(port)));
+        if let Some(tls) = &tls {
+            tls.warn(&connection);
+        }
         let member = config.affinity.add(connection.name());
         let context = Context {
             connection: connection.clone(),
@@ -117,7 +121,7 @@ impl ProxyConnection {
             member,
             config,
             port,
-            tls: tls.transpose()?,
+            tls,
             side,
             dispatch: Dispatch::new(service, context),
             shutdown,
@@ -198,13 +202,13 @@ impl ProxyConnection {
 
     fn transport(&mut self, socket: net::TcpStream) -> Result<Transport, Disconnect> {
         let socket = Arc::new(socket);
-        let Some(tls) = &mut self.tls else {
+        let Some(tls) = &self.tls else {
             return Ok(Transport::Plain(socket));
         };
         self.status.reader.beat_before(tls.longest_read());
-        let client = tls.client(&self.connection).map_err(Disconnect::Tls)?;
+        let endpoint = tls.endpoint(&self.connection);
         self.status.reader.beat_before(tls::HANDSHAKE_TIMEOUT);
-        let session = Session::establish(socket, client).map_err(Disconnect::Tls)?;
+        let session = Session::establish(socket, endpoint).map_err(Disconnect::Tls)?;
         Ok(Transport::Tls(Box::new(session)))
     }
 
