@@ -125,7 +125,6 @@ impl Tls {
     ///
     /// # Errors
     /// [`TlsError`], naming the file that is no good, or the options that are missing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the port that listens"))]
     pub fn server(settings: Settings) -> Result<Tls, TlsError> {
         if settings.identity.is_none() {
             let what = "who listens with --tls shows a certificate: give --tls-cert and --tls-key";
