@@ -158,7 +158,7 @@ test('who reads further up is left there, told how much is new, and gets back to
   }
 });
 
-test('two thousand messages are shown, laid out a few times and not for each of them', async () => {
+test('two thousand messages are shown, some at a time, and laid out a few times and not for each of them', async () => {
   const script = new Script();
   const page = await open({ script });
   const devtools = await page.context().newCDPSession(page);
@@ -166,11 +166,20 @@ test('two thousand messages are shown, laid out a few times and not for each of 
   const layouts = async () => (await devtools.send('Performance.getMetrics')).metrics
     .filter(({ name }) => ['LayoutCount', 'RecalcStyleCount'].includes(name)).reduce((sum, { value }) => sum + value, 0);
   const before = await layouts();
+  // What is told at once came between two turns of the browser, in which it draws and hears its user.
+  await page.evaluate(() => {
+    window.turns = [];
+    new MutationObserver((all) => window.turns.push(all.flatMap((one) => [...one.addedNodes]).filter((one) => one.matches('.message')).length))
+      .observe(document.getElementById('log'), { childList: true, subtree: true });
+  });
   const lines = Array.from({ length: 2_100 }, (_, n) => update(`message ${n}`, { ip: `192.0.2.${n % 5}`, at: Date.now() + n }));
   script.tell(...lines);
   await arrived(page, 'message 2099');
   const spent = (await layouts()) - before;
-  assert.ok(spent < 200, `styled and laid out ${spent} times`);
+  assert.ok(spent < 800, `styled and laid out ${spent} times`);
+  const turns = await page.evaluate(() => window.turns);
+  assert.equal(turns.reduce((sum, one) => sum + one), 2_100);
+  assert.ok(Math.max(...turns) <= 50, `${Math.max(...turns)} at once`);
   const assertShown = async () => {
     const shown = await page.locator('#log .message').count();
     assert.ok(shown >= 2_000 && shown <= 2_100, `${shown} are shown`);
@@ -180,6 +189,13 @@ test('two thousand messages are shown, laid out a few times and not for each of 
     const one = document.getElementById('scroll');
     return one.scrollHeight - one.scrollTop - one.clientHeight;
   });
+  // A connection that breaks behind many lines takes nothing of them away.
+  const from = script.frames.list.length;
+  script.tell(...Array.from({ length: 300 }, (_, n) => update(`last, ${n}`)));
+  await script.breakOff();
+  await script.frames.next('another session', (frame) => frame.startsWith('create_session'), from);
+  assert.equal((await texts(page)).at(-1), 'last, 299');
+  await connected(page);
   // Neither what comes between two frames nor what leaves at the top moves anybody away from the end.
   for (let n = 0; n < 200; n += 1) script.tell(update(`one more, ${n}\n\n\n\n\n`));
   await arrived(page, 'one more, 199\n\n\n\n\n');
