@@ -73,7 +73,7 @@ for (const [theme, media] of Object.entries(THEMES)) {
     await page.setViewportSize({ width: 390, height: 600 });
     await assertClean(page, 'on a phone');
     await page.keyboard.press('Home');
-    await page.getByRole('button', { name: 'Jump to the end' }).waitFor();
+    await page.getByRole('button', { name: '1 not sent' }).waitFor();
     await assertClean(page, 'further up');
     const lost = await startPlayground();
     const other = await open({ ...media, url: lost.url });
