@@ -4,7 +4,7 @@ use crate::ari::escape::Escaped;
 use crate::chat::{ChatData, ChatMetadata, Room, SessionStore};
 use crate::credentials::Sources;
 use crate::server::file::When;
-use crate::server::{DataProviderServer, MetadataProviderServer, Servers};
+use crate::server::{DataProviderServer, MetadataProviderServer, Phase, Servers};
 use crate::start_error::StartError;
 use crate::time_zone;
 use std::ffi::{OsStr, OsString};
@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// So long the end waits for the sessions to be kept, beyond what it waits for anyway.
 const JOURNAL: Duration = Duration::from_secs(1);
+
+/// So many connections that do not serve are named in the line of the state.
+const NAMED: usize = 4;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -52,13 +55,9 @@ impl Default for Config {
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let servers = &self.servers;
-        let metadata = servers.address(self.metadata_port);
-        let data = servers.address(self.data_port);
         let version = env!("CARGO_PKG_VERSION");
-        write!(
-            f,
-            "chat-adapter {version}: metadata {metadata}, data {data}, {servers}"
-        )?;
+        let places = servers.places(self.metadata_port, self.data_port);
+        write!(f, "chat-adapter {version}: {places}, {servers}")?;
         match self.state_file() {
             Some(path) => write!(f, ", sessions kept in {}", Escaped::of(&path)),
             None => f.write_str(", sessions not kept"),
@@ -92,7 +91,7 @@ impl Config {
     }
 }
 
-/// A running adapter: two connections and the room between them.
+/// A running adapter: its connections and the room between them.
 pub struct Adapter {
     servers: Servers,
     metadata: MetadataProviderServer,
@@ -116,19 +115,24 @@ impl Adapter {
         for warning in &warnings {
             log::warn!("{warning}");
         }
+        let count = config.servers.count();
         let store = match config.state_file() {
             Some(path) => {
-                SessionStore::with_journal(&path, Some(1)).map_err(|why| config.no_state(&why))?
+                SessionStore::with_journal(&path, count).map_err(|why| config.no_state(&why))?
             }
-            None => Arc::default(),
+            None => Arc::new(SessionStore::new(count)),
         };
         let servers = config.servers;
         let room = Arc::new(Room::default());
         let local = time_zone::local();
-        let metadata = servers.metadata(config.metadata_port, || {
-            ChatMetadata::new(Arc::clone(&room), local.clone()).with_store(Arc::clone(&store))
+        let (in_room, kept) = (Arc::clone(&room), Arc::clone(&store));
+        let metadata = servers.metadata(config.metadata_port, move || {
+            ChatMetadata::new(Arc::clone(&in_room), local.clone()).with_store(Arc::clone(&kept))
         })?;
-        let data = servers.data(config.data_port, || ChatData::new(Arc::clone(&room)))?;
+        let in_room = Arc::clone(&room);
+        let data = servers.data(config.data_port, move || {
+            ChatData::new(Arc::clone(&in_room))
+        })?;
         Ok(Adapter {
             servers,
             metadata,
@@ -194,14 +198,41 @@ impl Adapter {
             store,
             ..
         } = self;
-        format!(
-            "{metadata}, {data}, {}, room {}, messages {} relayed, {} refused, {} lost",
+        let room_is = match room.subscribers() {
+            0 => "closed".into(),
+            1 => "open".into(),
+            count => format!("open on {count} servers"),
+        };
+        let mut state = format!(
+            "{metadata}, {data}, {}, room {room_is}, messages {} relayed, {} refused, {} lost",
             store.count(),
-            if room.is_open() { "open" } else { "closed" },
             room.relayed(),
             room.refused(),
-            data.lost_updates(),
-        )
+            data.lost_updates() + room.missed(),
+        );
+        let phases = [metadata.phases(), data.phases()].concat();
+        let is_missing = |phase: &Phase| matches!(phase, Phase::Connecting | Phase::Opening);
+        let missing = phases.iter().filter(|(_, phase)| is_missing(phase));
+        let missing: Vec<_> = missing.map(|(name, _)| name.as_str()).collect();
+        if phases.len() > 2 && !missing.is_empty() {
+            state += &format!(
+                "; not serving: {}",
+                missing[..missing.len().min(NAMED)].join(", ")
+            );
+            if missing.len() > NAMED {
+                state += &format!(" and {} more", missing.len() - NAMED);
+            }
+        }
+        state
+    }
+
+    /// A line for each connection, where there are more than two.
+    pub fn details(&self) -> Vec<String> {
+        let mut details = [self.metadata.details(), self.data.details()].concat();
+        if details.len() <= 2 {
+            details.clear();
+        }
+        details
     }
 }
 
@@ -217,6 +248,7 @@ fn read_credentials(
             "there were credentials, and now there are none".into(),
         ));
     }
+    servers.guard(found.credentials.as_ref())?;
     servers.set_credentials(found.credentials);
     Ok(found.warnings)
 }

@@ -1,7 +1,6 @@
 //! `--check`: what a start would make of the options, short of connecting. It takes nothing and
 //! changes nothing, so that it can be run beside the service.
 
-use crate::ari::Side;
 use crate::chat::SessionStore;
 use crate::server::file::When;
 use crate::{Config, StartError, time_zone};
@@ -15,6 +14,7 @@ pub fn check(config: &Config, found: &mut Vec<String>) -> Result<(), StartError>
     let credentials = config
         .credentials
         .find(|name| std::env::var_os(name), When::Start)?;
+    servers.guard(credentials.credentials.as_ref())?;
     servers.set_credentials(credentials.credentials);
     found.push(config.to_string());
     found.push(format!("credentials: {}", credentials.origin));
@@ -23,9 +23,5 @@ pub fn check(config: &Config, found: &mut Vec<String>) -> Result<(), StartError>
         found.push(SessionStore::describe(&path).map_err(|why| config.no_state(&why))?);
     }
     time_zone::local(); // for what it warns of
-    let ports = [
-        (Side::Metadata, config.metadata_port),
-        (Side::Data, config.data_port),
-    ];
-    Ok(servers.check(&ports, found)?)
+    Ok(servers.check(config.metadata_port, config.data_port, found)?)
 }

@@ -2,17 +2,13 @@
 //! It knows what a value may look like, and does not look whether a file or a host is there.
 
 use crate::ari::escape::Escaped;
-use crate::server::{Secret, tls};
+use crate::option_value::{self, Value};
+use crate::server::{Network, Secret, Servers, tls};
 use crate::{Config, StartError};
-use lexopt::{Arg, Parser, ValueExt};
-use log::LevelFilter;
+use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 use std::fmt::{Display, Write};
-use std::net::Ipv6Addr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
 /// One option of the command line.
 #[derive(Debug)]
@@ -34,11 +30,25 @@ pub const OPTIONS: &[Opt] = &[
     opt(
         "host",
         "HOST",
-        "name or address of the Lightstreamer Server\n[default: localhost]",
-        |to, value| {
-            to.config.servers = to.config.servers.clone().host(value.host()?);
-            Ok(())
-        },
+        "name or address of a Lightstreamer Server; with\n\
+         ports of its own HOST:METADATA:DATA; may be\n\
+         repeated [default: localhost]",
+        |to, value| value.host().map(|host| to.hosts.push(host)),
+    ),
+    opt(
+        "listen",
+        "ADDRESS",
+        "listen on this address of this host, for Proxies\n\
+         with a remote_host; without --host nobody is\n\
+         called; may be repeated",
+        |to, value| value.address().map(|address| to.listen.push(address)),
+    ),
+    opt(
+        "allow",
+        "NETWORK",
+        "let in Proxies from this network alone, such as\n\
+         10.1.0.0/16; may be repeated",
+        |to, value| value.network().map(|network| to.allow.push(network)),
     ),
     opt(
         "metadata_rrport",
@@ -95,7 +105,7 @@ pub const OPTIONS: &[Opt] = &[
     opt(
         "tls-cert",
         "FILE",
-        "client certificate, with its chain, in PEM",
+        "certificate to show, with its chain, in PEM",
         |to, value| set(&mut to.cert, value.file()),
     ),
     opt(
@@ -103,6 +113,13 @@ pub const OPTIONS: &[Opt] = &[
         "FILE",
         "its private key, in PEM, without passphrase",
         |to, value| set(&mut to.key, value.file()),
+    ),
+    opt(
+        "tls-client-ca",
+        "FILE",
+        "let in, by --listen, Proxies with a certificate of\n\
+         these authorities alone; may be repeated",
+        |to, value| value.file().map(|file| to.tls.client_ca.push(file)),
     ),
     opt(
         "state",
@@ -181,7 +198,7 @@ impl Opt {
     }
 
     fn error(&self, what: impl Display) -> StartError {
-        StartError::Usage(format!("--{} {what}", self.long))
+        option_value::error(self.long, what)
     }
 }
 
@@ -255,7 +272,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, StartE
                 .value()
                 .map_err(|_| option.error(format_args!("needs a value: {name}")))?,
         };
-        (option.set)(&mut draft, Value { option, value })?;
+        let read = Value {
+            option: option.long,
+            value,
+        };
+        (option.set)(&mut draft, read)?;
         if let Some(text) = draft.print {
             return Ok(Command::Print(text));
         }
@@ -336,6 +357,10 @@ struct Draft {
     tls_option: Option<&'static Opt>,
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
+    /// Servers, with the ports that are their own.
+    hosts: Vec<(String, Option<[u16; 2]>)>,
+    listen: Vec<String>,
+    allow: Vec<Network>,
     /// What to print instead of running.
     print: Option<String>,
 }
@@ -349,6 +374,44 @@ impl Draft {
             (Some(_), None) => return wrong("--tls-cert needs a --tls-key"),
             (None, Some(_)) => return wrong("--tls-key needs a --tls-cert"),
         };
+        if self.listen.is_empty() && !self.allow.is_empty() {
+            return wrong("--allow needs a --listen");
+        }
+        if self.listen.is_empty() && !self.tls.client_ca.is_empty() {
+            return wrong("--tls-client-ca needs a --listen");
+        }
+        if !self.listen.is_empty() && self.is_tls && self.tls.identity.is_none() {
+            return wrong(
+                "--listen with --tls needs --tls-cert and --tls-key, for what Proxies see",
+            );
+        }
+        if self.hosts.len() > 1 && self.tls.name.is_some() {
+            return wrong(
+                "--tls-name is for one --host: the names of several are verified as they are",
+            );
+        }
+        for (n, host) in self.hosts.iter().enumerate() {
+            let name = Escaped(host.0.as_bytes());
+            if self.hosts[..n].contains(host) {
+                return wrong(&format!("--host {name} is given twice"));
+            }
+            if let Some([one, other]) = host.1
+                && one == other
+            {
+                return wrong(&format!(
+                    "--host {name}: both ports are {one}, and must differ"
+                ));
+            }
+        }
+        let mut servers = self.config.servers;
+        for (name, ports) in self.hosts {
+            servers = match ports {
+                Some([metadata, data]) => servers.host_with_ports(name, metadata, data),
+                None => servers.host(name),
+            };
+        }
+        servers = self.listen.into_iter().fold(servers, Servers::listen);
+        self.config.servers = self.allow.into_iter().fold(servers, Servers::allow);
         if self.is_tls {
             self.config.servers = self.config.servers.tls(self.tls);
         } else if let Some(option) = self.tls_option {
@@ -362,99 +425,6 @@ impl Draft {
         }
         Ok(self.config)
     }
-}
-
-/// The value of an option as it was typed, and the ways to read it.
-struct Value {
-    option: &'static Opt,
-    value: OsString,
-}
-
-impl Value {
-    /// Any text but none.
-    fn text(self) -> Result<String, StartError> {
-        match self.value.string() {
-            Err(_) => Err(self.option.error("has a value that is not UTF-8")),
-            Ok(text) if text.is_empty() => Err(self.option.error("has an empty value")),
-            Ok(text) => Ok(text),
-        }
-    }
-
-    /// The name of a file, which may be any bytes.
-    fn file(self) -> Result<PathBuf, StartError> {
-        match self.value.is_empty() {
-            false => Ok(self.value.into()),
-            true => Err(self.option.error("needs a value: FILE")),
-        }
-    }
-
-    /// A text that `read` makes something of; if not, it says what is wanted.
-    fn read<T>(self, read: impl Fn(&str) -> Result<T, &'static str>) -> Result<T, StartError> {
-        let option = self.option;
-        let text = self.text()?;
-        let escaped = Escaped(text.as_bytes());
-        read(&text).map_err(|want| option.error(format_args!("{escaped}: not {want}")))
-    }
-
-    fn number<T: FromStr + PartialOrd>(
-        self,
-        range: RangeInclusive<T>,
-        want: &'static str,
-    ) -> Result<T, StartError> {
-        self.read(|text| match text.parse() {
-            Ok(number) if range.contains(&number) && !text.starts_with('+') => Ok(number),
-            _ => Err(want),
-        })
-    }
-
-    fn port(self) -> Result<u16, StartError> {
-        self.number(1..=65535, "a port from 1 to 65535")
-    }
-
-    /// A day at the most: no longer interval makes sense for a keepalive.
-    fn millis(self) -> Result<Duration, StartError> {
-        let want = "a number of milliseconds from 0 to 86400000";
-        self.number(0..=86_400_000, want).map(Duration::from_millis)
-    }
-
-    fn level(self) -> Result<LevelFilter, StartError> {
-        let want = "one of off, error, warn, info, debug, trace";
-        self.read(|text| text.parse().map_err(|_| want))
-    }
-
-    /// A host, whose address may stand in brackets as it does in a URL.
-    fn host(self) -> Result<String, StartError> {
-        self.read(|text| {
-            let bare = text
-                .strip_prefix('[')
-                .and_then(|rest| rest.strip_suffix(']'));
-            match bare {
-                Some(bare) if bare.parse::<Ipv6Addr>().is_ok() => Ok(bare.to_owned()),
-                Some(_) => Err("an IPv6 address in brackets"),
-                None if is_name(text) || is_ipv6(text) => Ok(text.to_owned()),
-                None if is_with_port(text) => Err("a host's name or address alone; the ports are \
-                     those of --metadata_rrport and --data_rrport"),
-                None => Err("a host's name or address alone"),
-            }
-        })
-    }
-}
-
-fn is_with_port(text: &str) -> bool {
-    let port = text.trim_end_matches('/').rsplit_once(':');
-    port.is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-}
-
-fn is_name(text: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    text.bytes().all(is_part) && !text.starts_with('-')
-}
-
-/// A link-local address, such as `fe80::1%eth0`, has the name of an interface behind it.
-fn is_ipv6(text: &str) -> bool {
-    let (address, interface) = text.split_once('%').unwrap_or((text, "any"));
-    let is_part = |c: char| !c.is_control() && !c.is_whitespace() && c != '/';
-    address.parse::<Ipv6Addr>().is_ok() && !interface.is_empty() && interface.chars().all(is_part)
 }
 
 #[cfg(test)]
@@ -472,13 +442,10 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_help() {
         let config = run(&[]).unwrap();
+        assert_eq!((config.metadata_port, config.data_port), (8003, 8001));
         assert_eq!(
-            (
-                config.metadata_port,
-                config.data_port,
-                config.servers.address(1)
-            ),
-            (8003, 8001, "localhost:1".into())
+            config.servers.places(1, 2),
+            "metadata localhost:1, data localhost:2"
         );
         for default in ["localhost", "8003", "8001", "10000", "info"] {
             assert!(help().contains(&format!("[default: {default}]")));
@@ -497,13 +464,47 @@ mod tests {
     #[test]
     fn hosts_are_names_and_addresses() {
         for host in ["push.example.com", "a_b", "10.0.0.1", "::1", "fe80::1%eth0"] {
-            let address = run(&["--host", host]).unwrap().servers.address(1);
-            assert_eq!(address.replace(['[', ']'], ""), format!("{host}:1"));
+            let places = places(&["--host", host]);
+            assert_eq!(
+                places.replace(['[', ']'], ""),
+                format!("metadata {host}:1, data {host}:2")
+            );
         }
-        let config = run(&["--host", "[::1]"]).unwrap();
-        assert_eq!(config.servers.address(1), "[::1]:1");
-        let config = run(&["--host", "fe80::1%\u{202e}"]).unwrap();
-        assert_eq!(config.servers.address(1), "[fe80::1%\\u{202e}]:1");
+        for (host, shown) in [
+            ("[::1]", "metadata [::1]:1, data [::1]:2"),
+            (
+                "fe80::1%\u{202e}",
+                "metadata [fe80::1%\\u{202e}]:1, data [fe80::1%\\u{202e}]:2",
+            ),
+            ("ls2:8103:8101", "metadata ls2:8103, data ls2:8101"),
+            ("[::1]:8103:8101", "metadata [::1]:8103, data [::1]:8101"),
+            (
+                "::1:8103:8101",
+                "metadata [::1:8103:8101]:1, data [::1:8103:8101]:2",
+            ),
+        ] {
+            assert_eq!(places(&["--host", host]), shown);
+        }
+    }
+
+    fn places(args: &[&str]) -> String {
+        run(args).unwrap().servers.places(1, 2)
+    }
+
+    #[test]
+    fn there_may_be_several_servers_in_either_direction() {
+        let hosts = ["--host", "ls1", "--host", "ls2:3:4"];
+        let listen = ["--listen", "127.0.0.1", "--listen", "::1"];
+        let allow = ["--allow", "127.0.0.0/8"];
+        let of_hosts = "metadata ls1:1, data ls1:2, metadata ls2:3, data ls2:4";
+        assert_eq!(places(&hosts), of_hosts);
+        let of_listen = "metadata listening on 127.0.0.1:1, data listening on 127.0.0.1:2, \
+                         metadata listening on [::1]:1, data listening on [::1]:2";
+        assert_eq!(places(&listen), of_listen);
+        assert_eq!(
+            places(&[&hosts[..], &listen, &allow].concat()),
+            format!("{of_hosts}, {of_listen}, allowing 127.0.0.0/8")
+        );
     }
 
     #[test]
@@ -577,17 +578,55 @@ mod tests {
             (
                 &["--host", "push:8003"],
                 "--host push:8003: not a host's name or address alone; the ports are those of \
-                 --metadata_rrport and --data_rrport",
+                 --metadata_rrport and --data_rrport, or both stand behind it: HOST:8003:8001",
             ),
             (
                 &["--host", "[::1]:8003"],
                 "--host [::1]:8003: not a host's name or address alone; the ports are those of \
-                 --metadata_rrport and --data_rrport",
+                 --metadata_rrport and --data_rrport, or both stand behind it: HOST:8003:8001",
             ),
             (
                 &["--host", "https://push:8003/"],
                 "--host https://push:8003/: not a host's name or address alone; the ports are \
-                 those of --metadata_rrport and --data_rrport",
+                 those of --metadata_rrport and --data_rrport, or both stand behind it: \
+                 HOST:8003:8001",
+            ),
+            (
+                &["--host", "ls2:3:65536"],
+                "--host ls2:3:65536: not a host with two ports from 1 to 65535",
+            ),
+            (
+                &["--host", "ls2:3:3"],
+                "--host ls2: both ports are 3, and must differ",
+            ),
+            (
+                &["--host", "ls2", "--host", "ls1", "--host", "ls2"],
+                "--host ls2 is given twice",
+            ),
+            (
+                &[
+                    "--host",
+                    "ls2",
+                    "--host",
+                    "ls1",
+                    "--tls",
+                    "--tls-name",
+                    "ls",
+                ],
+                "--tls-name is for one --host: the names of several are verified as they are",
+            ),
+            (&["--allow", "10.0.0.0/8"], "--allow needs a --listen"),
+            (
+                &["--tls", "--tls-client-ca", "ca.pem"],
+                "--tls-client-ca needs a --listen",
+            ),
+            (
+                &["--listen", "::1", "--tls-client-ca", "ca.pem"],
+                "--tls-client-ca needs --tls",
+            ),
+            (
+                &["--listen", "::1", "--tls"],
+                "--listen with --tls needs --tls-cert and --tls-key, for what Proxies see",
             ),
             (
                 &["--host", "push\n"],

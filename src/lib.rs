@@ -145,6 +145,8 @@ pub mod credentials;
 mod log_writer;
 #[cfg(feature = "program")]
 pub mod logging;
+#[cfg(feature = "program")]
+mod option_value;
 pub mod provider;
 pub mod server;
 #[cfg(feature = "program")]

@@ -79,7 +79,12 @@ fn run(mut config: Config) -> Result<(), StartError> {
             service.ready();
         }
         match action {
-            Some(Action::LogState) => log::info!("{}", state(&adapter)),
+            Some(Action::LogState) => {
+                log::info!("{}", state(&adapter));
+                for line in adapter.iter().flat_map(|adapter| adapter.details()) {
+                    log::info!("{line}");
+                }
+            }
             Some(Action::Reload) => is_reload_wanted = true,
             Some(Action::Stop) | None => {}
         }

@@ -55,7 +55,9 @@ impl DataProvider for ChatData {
         if item != ITEM {
             return Err(DataError::Subscription("No such item".into()));
         }
-        self.room.enter(&self.listener);
+        if let Some(connection) = &self.connection {
+            self.room.enter(&self.listener, connection);
+        }
         self.log(format_args!("{ITEM} subscribed"));
         Ok(())
     }

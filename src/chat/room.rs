@@ -1,48 +1,102 @@
 //! The room: the data connections that are subscribed to it, and one order of messages for all.
 
-use crate::provider::{Event, ItemEventListener, Unsent};
+use crate::provider::{Connection, Event, ItemEventListener, Unsent};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 /// The one item there is.
 pub const ITEM: &str = "chat_room";
+
+/// What a connection misses is logged at once, and then in sums so often.
+const LOG_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the two sides of the chat share.
 #[derive(Debug, Default)]
 pub struct Room {
     /// The data connections on which the room is subscribed to. Held while a message is handed
-    /// over, so that all of them see the same order; never across anything that waits.
-    listeners: Mutex<Vec<ItemEventListener>>,
+    /// over, so that all of them see the same order; never across a call of the system.
+    subscribers: Mutex<Arc<Vec<Arc<Subscriber>>>>,
     relayed: AtomicU64,
     refused: AtomicU64,
+    missed: AtomicU64,
+}
+
+/// A data connection on which the room is subscribed to.
+#[derive(Debug)]
+struct Subscriber {
+    listener: ItemEventListener,
+    connection: Connection,
+    /// Messages that did not fit into its queue, others having taken them, since that was logged last.
+    missed: AtomicU64,
+    logged: Mutex<Option<Instant>>,
+}
+
+impl Subscriber {
+    /// Logs what it missed, if that is due.
+    fn log_missed(&self, is_due: impl FnOnce(Option<Instant>) -> bool) {
+        if self.missed.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut logged = self.logged.lock().expect("a panic ends the process");
+        if is_due(*logged) {
+            *logged = Some(Instant::now());
+            let missed = self.missed.swap(0, Ordering::Relaxed);
+            self.connection.warn(format_args!(
+                "the queue of this connection is full: {missed} messages that others got are lost"
+            ));
+        }
+    }
 }
 
 impl Room {
     /// Adds a connection, if it is not there yet.
-    pub(super) fn enter(&self, listener: &ItemEventListener) {
-        let mut listeners = self.lock();
-        if !listeners.contains(listener) {
-            listeners.push(listener.clone());
+    pub(super) fn enter(&self, listener: &ItemEventListener, connection: &Connection) {
+        let mut subscribers = self.lock();
+        if !subscribers.iter().any(|other| other.listener == *listener) {
+            Arc::make_mut(&mut subscribers).push(Arc::new(Subscriber {
+                listener: listener.clone(),
+                connection: connection.clone(),
+                missed: AtomicU64::new(0),
+                logged: Mutex::default(),
+            }));
         }
     }
 
     /// Removes one; says whether it was there.
     pub(super) fn leave(&self, listener: &ItemEventListener) -> bool {
-        let mut listeners = self.lock();
-        let before = listeners.len();
-        listeners.retain(|other| other != listener);
-        listeners.len() < before
+        let mut subscribers = self.lock();
+        let at = subscribers
+            .iter()
+            .position(|other| other.listener == *listener);
+        let left = at.map(|at| Arc::make_mut(&mut subscribers).remove(at));
+        drop(subscribers);
+        left.inspect(|left| left.log_missed(|_| true)).is_some()
     }
 
     /// Stages an event for everybody; one who takes it is enough.
     #[inline]
     pub(super) fn publish(&self, fill: impl Fn(&mut Event<'_>)) -> Result<(), Unsent> {
         let mut result = Err(Unsent::NotSubscribed);
-        for listener in self.lock().iter() {
-            result = match listener.stage(ITEM, false, &fill) {
-                Err(_) if result.is_ok() => result,
-                staged => staged,
-            };
+        let mut missed = Vec::new();
+        let subscribers = self.lock();
+        for subscriber in subscribers.iter() {
+            match subscriber.listener.stage(ITEM, false, &fill) {
+                Ok(()) => result = Ok(()),
+                Err(why) => {
+                    result = result.map_err(|_| why);
+                    // Whose connection is going away misses nothing that it could have had.
+                    if matches!(why, Unsent::Congested | Unsent::TooLong) {
+                        missed.push(subscriber);
+                    }
+                }
+            }
+        }
+        if result.is_ok() {
+            for subscriber in missed {
+                subscriber.missed.fetch_add(1, Ordering::Relaxed);
+                self.missed.fetch_add(1, Ordering::Relaxed);
+            }
         }
         result
     }
@@ -50,19 +104,24 @@ impl Room {
     /// Sends what is staged; so many messages were relayed and refused since the last time.
     pub(super) fn flush(&self, relayed: u64, refused: u64) {
         if relayed > 0 {
-            self.lock().iter().for_each(ItemEventListener::flush);
+            let subscribers = Arc::clone(&self.lock());
+            for subscriber in subscribers.iter() {
+                subscriber.listener.flush();
+                subscriber
+                    .log_missed(|logged| logged.is_none_or(|logged| logged.elapsed() >= LOG_AGAIN));
+            }
         }
         self.relayed.fetch_add(relayed, Ordering::Relaxed);
         self.refused.fetch_add(refused, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<ItemEventListener>> {
-        self.listeners.lock().expect("a panic ends the process")
+    fn lock(&self) -> MutexGuard<'_, Arc<Vec<Arc<Subscriber>>>> {
+        self.subscribers.lock().expect("a panic ends the process")
     }
 
-    /// Whether anybody is subscribed.
-    pub fn is_open(&self) -> bool {
-        !self.lock().is_empty()
+    /// On how many data connections the room is subscribed to.
+    pub fn subscribers(&self) -> usize {
+        self.lock().len()
     }
 
     /// Messages that were answered with success.
@@ -73,5 +132,11 @@ impl Room {
     /// Messages that were refused.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Messages that were answered with success, and that a connection missed whose queue was full;
+    /// counted once for each connection.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
     }
 }

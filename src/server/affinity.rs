@@ -40,8 +40,6 @@ struct State {
     is_served: bool,
     /// The server's instance by that init, if it names one.
     instance: Option<String>,
-    /// The name of the connection that found the server to be restarted.
-    superseded_by: Option<String>,
     /// The address that served last.
     last: Option<SocketAddr>,
     /// Addresses of other servers than the one that serves.
@@ -96,7 +94,6 @@ impl Member {
     pub fn connected(&self, address: SocketAddr, waker: Arc<Waker>) {
         self.with(|own, _| {
             own.connected = Some((address, waker));
-            own.superseded_by = None;
         });
     }
 
@@ -120,9 +117,8 @@ impl Member {
                     _ => continue,
                 }
                 if is_same(&at, &address) {
-                    waker.wake();
+                    waker.end(Disconnect::Superseded(own.name.clone()));
                     other.is_served = false;
-                    other.superseded_by = Some(own.name.clone());
                 } else {
                     own.avoided.push(address);
                     let by = other.name.clone();
@@ -133,12 +129,6 @@ impl Member {
             own.instance = instance.map(Into::into);
             Ok(())
         })
-    }
-
-    /// Why the connection has to end, if another has superseded it.
-    pub fn superseded(&self) -> Option<Disconnect> {
-        let by = self.with(|own, _| own.superseded_by.clone());
-        by.map(Disconnect::Superseded)
     }
 
     /// The connection has ended; `has_served`: it had answered an init.
@@ -179,6 +169,11 @@ mod tests {
         member.connected(address, Arc::new(Waker::new().unwrap()));
     }
 
+    /// Why it was ended by another connection, if it was.
+    fn reason(member: &Member) -> Option<Disconnect> {
+        member.with(|own, _| own.connected.as_ref()?.1.take_reason())
+    }
+
     fn order(member: &Member, of: &[u8]) -> Vec<SocketAddr> {
         member.order(PORT, hosts(of))
     }
@@ -213,7 +208,7 @@ mod tests {
         let error = data.init(Some("b")).unwrap_err();
         assert!(matches!(error, Disconnect::OtherServer { .. }), "{error}");
         data.ended(false);
-        assert!(metadata.superseded().is_none());
+        assert!(reason(&metadata).is_none());
         assert_eq!(order(&data, &[2, 1, 3]), hosts(&[1, 3]));
         // Or as what it may come in IPv6.
         let mapped = "[::ffff:192.0.2.2]:8001".parse().unwrap();
@@ -233,15 +228,15 @@ mod tests {
             let (metadata, data) = pair();
             connect(&data, mapped.parse().unwrap());
             data.init(Some("b")).unwrap();
-            let reason = metadata.superseded().unwrap();
-            assert!(matches!(&reason, Disconnect::Superseded(by) if by == "data"));
-            assert!(data.superseded().is_none());
+            let ended_by = reason(&metadata).unwrap();
+            assert!(matches!(&ended_by, Disconnect::Superseded(by) if by == "data"));
+            assert!(reason(&data).is_none());
             // The older one comes back to the server of now, and has nothing against it.
             metadata.ended(true);
             connect(&metadata, at(1, 8003));
-            assert!(metadata.superseded().is_none());
+            assert!(reason(&metadata).is_none());
             metadata.init(Some("b")).unwrap();
-            assert!(data.superseded().is_none());
+            assert!(reason(&data).is_none());
         }
     }
 
@@ -251,7 +246,7 @@ mod tests {
             let (metadata, data) = pair();
             connect(&data, at(2, PORT));
             data.init(instance).unwrap();
-            assert!(metadata.superseded().is_none());
+            assert!(reason(&metadata).is_none());
             data.ended(true);
             assert_eq!(order(&data, &[3, 2]), hosts(&[1, 2, 3]));
         }

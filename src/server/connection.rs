@@ -1,32 +1,30 @@
-//! The connection to one Proxy, over and over: connect, hello, serve, disconnect, wait, connect.
+//! One open connection to a Proxy: hello, serve, disconnect.
 //!
-//! Two threads a connection: one reads and serves, the other writes. What is served is none of its
-//! business.
+//! Two threads a connection: one reads and serves, the other writes. What is served, and who opened the
+//! connection, is none of its business.
 
 use super::abort::AbortOnPanic;
-use super::affinity::{Affinity, Member};
-use super::backoff::{Backoff, SERVED};
+use super::affinity::Member;
 use super::credentials::{Credentials, SharedCredentials};
 use super::disconnect::Disconnect;
-use super::dispatch::{Context, Dispatch, STEADY, Service};
-use super::failures::Failures;
+use super::dispatch::{Context, Dispatch, Service};
 use super::init;
 use super::orderly_close::{self, LINGER};
-use super::outbox::{Item, Outbox};
+use super::outbox::{AllQueued, Item, Outbox};
 use super::reader::Reader;
-use super::resolve::resolve;
+use super::served_proxies::ServedProxies;
 use super::shutdown::Shutdown;
 use super::socket;
 use super::status::{Phase, Status};
-use super::tls::{self, Session, Tls, TlsError};
+use super::tls;
 use super::transport::Transport;
 use super::waker::{Source, Waker};
 use super::writer::{Ended, Writer};
 use crate::ari::Side;
-use crate::ari::escape::Escaped;
 use crate::ari::reply;
 use crate::provider::{Connection, UpdateQueue};
 use crossbeam_channel::{RecvTimeoutError, bounded};
+use std::fmt;
 use std::io;
 use std::net;
 use std::sync::Arc;
@@ -44,11 +42,9 @@ const WRITE_OUT: Duration = Duration::from_secs(4);
 /// How long it may take to learn that a peer did not read the hello.
 const UNREAD_HELLO: Duration = Duration::from_millis(200);
 
-/// What to connect to, and how: the same for all Proxies of a server.
+/// How to speak to Proxies: the same for all.
 #[derive(Clone, Debug)]
 pub(super) struct Config {
-    /// A name or an address.
-    pub host: String,
     /// The adapter as it names itself.
     pub product: String,
     /// What to say in the hello, if anything.
@@ -57,165 +53,96 @@ pub(super) struct Config {
     pub tls: Option<tls::Settings>,
     /// After how much silence to send a keepalive; zero: never; `None`: as the Proxy wants it.
     pub keepalive: Option<Duration>,
-    /// What these connections know of each other.
-    pub affinity: Affinity,
+    /// What waits to be written on all connections.
+    pub all_queued: AllQueued,
+    /// The Proxies in service.
+    pub proxies: Arc<ServedProxies>,
+    /// What ends all connections.
+    pub shutdown: Arc<Shutdown>,
 }
 
 impl Config {
-    /// Host and port, as they stand in the log.
-    pub(super) fn address(&self, port: u16) -> String {
-        let host = Escaped(self.host.as_bytes());
-        match self.host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
-        }
+    /// Whether Proxies that connect to us have to show a certificate.
+    pub fn verifies_clients(&self) -> bool {
+        let tls = self.tls.as_ref();
+        tls.is_some_and(|settings| !settings.client_ca.is_empty())
     }
 }
 
-/// The connection to one Proxy.
+/// The connection to one Proxy, which may be made again and again.
 pub(super) struct ProxyConnection {
-    config: Config,
-    /// The Proxy's `request_reply_port`.
-    port: u16,
-    tls: Option<Tls>,
-    connection: Connection,
-    member: Member,
-    side: Side,
+    pub config: Config,
+    pub connection: Connection,
+    pub side: Side,
+    pub status: Arc<Status>,
     dispatch: Dispatch,
-    shutdown: Arc<Shutdown>,
-    status: Arc<Status>,
-    backoff: Backoff,
-    failures: Failures,
 }
 
 impl ProxyConnection {
-    /// One that is yet to [`run`](Self::run).
-    ///
-    /// # Errors
-    /// [`TlsError`], when the files or the name for TLS cannot be used.
-    pub(super) fn new(
+    /// One that is not open yet, and will be known by this name.
+    pub fn new(
         config: Config,
-        port: u16,
+        connection: Connection,
+        member: Member,
         service: Box<dyn Service>,
-        shutdown: Arc<Shutdown>,
         status: Arc<Status>,
-    ) -> Result<ProxyConnection, TlsError> {
-        let tls = config.tls.clone();
-        let tls = tls.map(|settings| Tls::new(settings, &config.host));
-        let side = service.side();
-        let connection = Connection::new(format!("{side} {}", config.address(port)));
-        let member = config.affinity.add(connection.name());
+    ) -> ProxyConnection {
         let context = Context {
             connection: connection.clone(),
-            member: member.clone(),
+            member,
+            proxies: Arc::clone(&config.proxies),
             status: Arc::clone(&status),
             is_plain: config.tls.is_none(),
             keepalive: config.keepalive,
         };
-        Ok(ProxyConnection {
+        ProxyConnection {
             connection,
-            member,
-            config,
-            port,
-            tls: tls.transpose()?,
-            side,
+            side: service.side(),
             dispatch: Dispatch::new(service, context),
-            shutdown,
+            config,
             status,
-            backoff: Backoff::default(),
-            failures: Failures::default(),
-        })
-    }
-
-    /// Connects and serves, again and again, until the end is requested.
-    pub(super) fn run(mut self) {
-        self.connection.step(format_args!("connecting"));
-        while !self.shutdown.is_requested() {
-            let (Ok(reason) | Err(reason)) = self.connect_and_serve();
-            if self.shutdown.is_requested() {
-                return;
-            }
-            let served = match self.status.phase() {
-                (Phase::Serving(_), time) => time,
-                _ => Duration::ZERO,
-            };
-            self.status.set(Phase::Connecting);
-            if served >= SERVED {
-                self.backoff.reset();
-            }
-            let wait = match reason.is_lasting() {
-                true => self.backoff.next_long_wait(),
-                false => self.backoff.next_wait(),
-            };
-            if served >= STEADY {
-                self.failures.clear();
-            }
-            self.failures.log(&self.connection, &reason, wait);
-            if self.wait(wait) {
-                return;
-            }
         }
     }
 
-    /// Waits before the next try; says whether the end was requested meanwhile.
-    fn wait(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        loop {
-            let heartbeat = &self.status.reader;
-            heartbeat.beat();
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.shutdown.wait(heartbeat.at_most(left)) {
-                return self.shutdown.is_requested();
+    /// Serves a connection that was just opened, as `how` says, until it ends: in this thread and in
+    /// a writer's. Says why it ended. The hello carries credentials only if `is_trusted`; `waker` is what
+    /// ends it from outside.
+    pub fn run(
+        &mut self,
+        transport: &Transport,
+        how: fmt::Arguments<'_>,
+        is_trusted: bool,
+        waker: &Arc<Waker>,
+    ) -> Disconnect {
+        let serving = self.config.shutdown.serving(waker);
+        match transport {
+            Transport::Plain(_) => self.connection.step(how),
+            Transport::Tls(session) => {
+                let agreed = session.negotiated();
+                self.connection.step(format_args!("{how}, {agreed}"))
             }
-        }
-    }
-
-    /// One connection from its beginning to its end.
-    fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
-        let (host, heartbeat) = (&self.config.host, &self.status.reader);
-        let addresses = resolve(host, self.port, &self.connection, heartbeat, &self.shutdown)?;
-        let addresses = self.member.order(self.port, addresses);
-        let (socket, address) = socket::connect(&addresses, heartbeat)?;
-        let transport = self.transport(socket)?;
-        let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
-            doing: "opening it",
-            error,
-        })?);
-        let serving = self.shutdown.serving(&waker);
-        let agreed = match &transport {
-            Transport::Plain(_) => String::new(),
-            Transport::Tls(session) => format!(", {}", session.negotiated()),
         };
-        self.connection
-            .step(format_args!("connected to {address}{agreed}"));
         self.status.set(Phase::Opening);
-        self.member.connected(address, Arc::clone(&waker));
-        let reason = self.serve(&transport, &waker);
+        let credentials = self.config.credentials.get().filter(|_| is_trusted);
+        let reason = self.serve(transport, waker, credentials);
         // Whoever waits for the end waits for the account of losses, too.
         drop(serving);
-        Ok(reason)
+        reason
     }
 
-    fn transport(&mut self, socket: net::TcpStream) -> Result<Transport, Disconnect> {
-        let socket = Arc::new(socket);
-        let Some(tls) = &mut self.tls else {
-            return Ok(Transport::Plain(socket));
-        };
-        self.status.reader.beat_before(tls.longest_read());
-        let client = tls.client(&self.connection).map_err(Disconnect::Tls)?;
-        self.status.reader.beat_before(tls::HANDSHAKE_TIMEOUT);
-        let session = Session::establish(socket, client).map_err(Disconnect::Tls)?;
-        Ok(Transport::Tls(Box::new(session)))
-    }
-
-    /// Serves a connection that was just opened, in this thread and in a writer's.
-    fn serve(&mut self, transport: &Transport, waker: &Arc<Waker>) -> Disconnect {
-        let (outbox, items) = Outbox::new();
+    fn serve(
+        &mut self,
+        transport: &Transport,
+        waker: &Arc<Waker>,
+        credentials: Option<Credentials>,
+    ) -> Disconnect {
+        let shutdown = Arc::clone(&self.config.shutdown);
+        let (outbox, items) = Outbox::new(self.config.all_queued.clone());
         let outbox = Arc::new(outbox);
         self.status.attach(&outbox);
-        let credentials = self.config.credentials.get();
         outbox.send_replies(hello(credentials.as_ref(), &self.config.product));
-        self.dispatch.connected(Arc::clone(&outbox), credentials);
+        self.dispatch
+            .connected(Arc::clone(&outbox), credentials, Some(Arc::clone(waker)));
         let (mut is_opening, mut is_unheard) = (true, true);
         let (reason, ended, writer_broke, ended_at) = thread::scope(|scope| {
             // The scope would wait for the writer, which nobody ends then.
@@ -245,17 +172,17 @@ impl ProxyConnection {
                 source: &source,
                 outbox: &outbox,
                 heartbeat: &self.status.reader,
-                shutdown: &self.shutdown,
+                shutdown: &shutdown,
             };
             let reason = reader.run(&mut input, &mut self.dispatch);
             let ended_at = Instant::now();
             // A writer that broke has ended the stream for the reader.
             let writer_broke = outbox.is_closed();
-            let reason = unless_hello_unread(reason, transport.socket(), &self.shutdown);
+            let reason = unless_hello_unread(reason, transport.socket(), &shutdown);
             // From here on nobody sends: what was answered with success is queued.
             is_opening = self.dispatch.is_opening();
             is_unheard = self.dispatch.is_unheard(&[]);
-            self.member.ended(!is_opening);
+            self.dispatch.ended();
             self.dispatch.disconnected();
             outbox.send(Item::End);
             self.status.reader.beat_before(DRAIN + LINGER);

@@ -59,6 +59,14 @@ pub enum Disconnect {
     },
     /// The server was restarted, as the connection of this name has found.
     Superseded(String),
+    /// The same Proxy came again, by the connection of this name (section 9).
+    Replaced(String),
+    /// An older connection of the same Proxy does not end.
+    NotReplaced,
+    /// Other peers waited, and this one had not sent its init.
+    Crowded,
+    /// The peer is an adapter, too: it says hello as this one does.
+    Adapter,
     /// The peer broke the protocol's rules (section 8).
     Protocol(String),
     /// The peer does not speak ARI: what came, and the option that names its port.
@@ -81,7 +89,10 @@ impl Disconnect {
         match self {
             // What TLS found fault with: the peer is to get an alert that says so.
             Disconnect::Broken { error, .. } => error.kind() != io::ErrorKind::InvalidData,
-            Disconnect::ClosedAtHello { .. } | Disconnect::Superseded(_) => true,
+            Disconnect::ClosedAtHello { .. }
+            | Disconnect::Superseded(_)
+            | Disconnect::Replaced(_)
+            | Disconnect::Crowded => true,
             _ => false,
         }
     }
@@ -94,7 +105,7 @@ impl Disconnect {
             // Without credentials, or with good ones, it is more likely a server that is starting
             // or stopping.
             Disconnect::ClosedAtHello { user, is_known, .. } => user.is_some() && !is_known,
-            Disconnect::Refused(_) | Disconnect::NotAri(..) => true,
+            Disconnect::Refused(_) | Disconnect::NotAri(..) | Disconnect::Adapter => true,
             _ => false,
         }
     }
@@ -178,6 +189,18 @@ impl fmt::Display for Disconnect {
                     "lost: the server was restarted, as the init of {by} shows"
                 )
             }
+            Disconnect::Replaced(by) => {
+                write!(f, "closed: the same Proxy has connected again, as {by}")
+            }
+            Disconnect::NotReplaced => {
+                f.write_str("closed at the init: the older connection of this Proxy does not end")
+            }
+            Disconnect::Crowded => {
+                f.write_str("closed: it has sent no init, and others wait to connect")
+            }
+            Disconnect::Adapter => f.write_str(
+                "given up: the peer is a Remote Adapter, too, and no Proxy: it said hello",
+            ),
             Disconnect::Protocol(what) => write!(f, "lost: protocol error: {what}"),
             Disconnect::NotAri(what, option) => write!(
                 f,

@@ -6,9 +6,11 @@ use super::affinity::Member;
 use super::credentials::Credentials;
 use super::disconnect::Disconnect;
 use super::init::{self, Init, InitWait};
-use super::outbox::{Item, Outbox};
+use super::outbox::{AllQueued, Item, Outbox};
+use super::served_proxies::{Identity, Place, ServedProxies};
 use super::status::{Phase, Status};
 use super::tls::TlsError;
+use super::waker::Waker;
 use crate::ari::Side;
 use crate::ari::args::Args;
 use crate::ari::escape::{Escaped, EscapedLine};
@@ -28,6 +30,9 @@ pub const STEADY: Duration = Duration::from_secs(10);
 /// After so many hellos in a row that the Proxy answered by the end of the stream, the credentials
 /// are doubted that it took before: they may have been changed.
 const UNANSWERED: u32 = 10;
+
+/// The method by which an adapter says hello.
+const HELLO: &[u8] = b"RAC";
 
 /// The first bytes of the record by which a TLS server refuses what is not TLS.
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
@@ -118,6 +123,8 @@ pub struct Context {
     pub connection: Connection,
     /// Its part among the connections to one server.
     pub member: Member,
+    /// The Proxies in service, this one included.
+    pub proxies: Arc<ServedProxies>,
     /// What it is doing, for those who ask.
     pub status: Arc<Status>,
     /// Whether it is without TLS.
@@ -133,6 +140,10 @@ pub struct Dispatch {
     context: Context,
     /// The way to the Proxy.
     outbox: Arc<Outbox>,
+    /// What ends this connection from outside.
+    waker: Option<Arc<Waker>>,
+    /// That the Proxy is in service, if it has a name.
+    place: Option<Place>,
     /// What this connection's hello carried.
     credentials: Option<Credentials>,
     /// What the last hello carried that was taken.
@@ -154,7 +165,9 @@ impl Dispatch {
             side,
             service,
             context,
-            outbox: Arc::new(Outbox::new().0),
+            outbox: Arc::new(Outbox::new(AllQueued::default()).0),
+            waker: None,
+            place: None,
             credentials: None,
             accepted: None,
             unanswered: 0,
@@ -164,9 +177,16 @@ impl Dispatch {
         }
     }
 
-    /// A connection was opened, on which nothing has come yet. `credentials` are those of its hello.
-    pub fn connected(&mut self, outbox: Arc<Outbox>, credentials: Option<Credentials>) {
+    /// A connection was opened, on which nothing has come yet. `credentials` are those of its hello;
+    /// `waker` is what ends it from outside, if it is a real one.
+    pub fn connected(
+        &mut self,
+        outbox: Arc<Outbox>,
+        credentials: Option<Credentials>,
+        waker: Option<Arc<Waker>>,
+    ) {
         self.outbox = outbox;
+        self.waker = waker;
         self.credentials = credentials;
         self.wait = InitWait::new(self.side);
     }
@@ -212,6 +232,9 @@ impl Dispatch {
             // Where the alert is "unexpected message", its number is a line end.
             _ if self.encoding.is_none() && line.starts_with(TLS_ALERT) => {
                 return Err(peer_speaks_tls());
+            }
+            (Some(head), None) if self.encoding.is_none() && head.method == HELLO => {
+                return Err(Disconnect::Adapter);
             }
             _ if self.encoding.is_none() => return self.wait.line_is_not_ari(connection, line),
             _ if line.trim_ascii().is_empty() => return Ok(()),
@@ -314,6 +337,13 @@ impl Dispatch {
             Ok(version) => version,
             Err(why) => return Err(refused(call, init::refusal(method), why, replies)),
         };
+        if let (Some(waker), Some(identity)) = (&self.waker, Identity::of(self.side, &parameters)) {
+            let Context {
+                proxies, status, ..
+            } = &self.context;
+            let place = proxies.enter(identity, waker, connection.name(), &status.reader)?;
+            self.place = Some(place);
+        }
         if let Err((kind, why)) = self.service.initialize(connection, &parameters) {
             return Err(refused(call, kind, why, replies));
         }
@@ -407,24 +437,26 @@ impl Dispatch {
         Ok(self.unreported.map(|_| STEADY))
     }
 
+    /// The connection has ended. For the others of the server this comes before the loss is dealt with.
+    pub fn ended(&self) {
+        self.context.member.ended(!self.is_opening());
+    }
+
     /// The connection is gone: from here on nothing is sent on it.
     pub fn disconnected(&mut self) {
         if self.encoding.take().is_some() {
             self.service.disconnected();
         }
+        self.place = None;
+        self.waker = None;
         self.unreported = None;
         // What is still queued is not to be counted any longer than the connection lasts.
-        self.outbox = Arc::new(Outbox::new().0);
+        self.outbox = Arc::new(Outbox::new(AllQueued::default()).0);
     }
 
     /// Whether nothing came since the hello, `pending` being what there is of a line.
     pub fn is_unheard(&self, pending: &[u8]) -> bool {
         self.encoding.is_none() && self.wait.is_silent(pending)
-    }
-
-    /// Why the connection has to end, if another one to the same server says so.
-    pub fn superseded(&self) -> Option<Disconnect> {
-        self.context.member.superseded()
     }
 
     /// Whether the init was not answered yet.
@@ -471,19 +503,24 @@ mod tests {
 
     #[test]
     fn each_line_of_a_read_is_a_heartbeat() {
-        let status = Arc::new(Status::new(Some(Duration::from_secs(1))));
+        let status = Arc::new(Status::new(
+            "",
+            Some(Duration::from_secs(1)),
+            Arc::default(),
+        ));
         let dues = Arc::<Mutex<Vec<u64>>>::default();
         let provider = Slow(Arc::clone(&status), Arc::clone(&dues));
         let context = Context {
             connection: Connection::new("metadata".into()),
             member: Affinity::default().add("metadata"),
+            proxies: Arc::default(),
             status,
             is_plain: true,
             keepalive: None,
         };
         let mut dispatch = Dispatch::new(Box::new(MetadataService::new(provider)), context);
-        let (outbox, _items) = Outbox::new();
-        dispatch.connected(Arc::new(outbox), None);
+        let (outbox, _items) = Outbox::new(AllQueued::default());
+        dispatch.connected(Arc::new(outbox), None, None);
         let mut lines = LineBuffer::new();
         let read = ["1|MPI\r\n", &"2|NSC|S|S1\r\n".repeat(3)].concat();
         lines.fill(&mut read.as_bytes()).unwrap();

@@ -33,9 +33,10 @@ impl Failures {
         self.0.clear();
     }
 
-    /// A connection failed, and the next is tried after `wait`. While the same failures repeat
+    /// A connection failed, and the next is tried after `wait`, if that is up
+    /// to us. While the same failures repeat
     /// after being connected, the steps in between are not worth a line either.
-    pub fn log(&mut self, connection: &Connection, reason: &Disconnect, wait: Duration) {
+    pub fn log(&mut self, connection: &Connection, reason: &Disconnect, wait: Option<Duration>) {
         let mut failure = self.take(reason.to_string());
         if !matches!(reason, Disconnect::Connect(..) | Disconnect::Resolve(_)) {
             connection.set_quiet(failure.logged.is_some());
@@ -76,7 +77,7 @@ impl Failures {
 
 impl Failure {
     /// What there is to say of it, and whether that is due. `is_only`: no other failure is known.
-    fn line(&self, wait: Duration, is_only: bool, now: Instant) -> (bool, String) {
+    fn line(&self, wait: Option<Duration>, is_only: bool, now: Instant) -> (bool, String) {
         let Failure { text, tries, .. } = self;
         let (is_due, sum, note) = match self.logged.map(|logged| now.duration_since(logged)) {
             None if is_only => (true, String::new(), REPEATS),
@@ -87,7 +88,11 @@ impl Failure {
                 (true, sum, "")
             }
         };
-        let line = format!("{text}{sum}; next try in {} ms{note}", wait.as_millis());
+        let next = match wait {
+            Some(wait) => format!("next try in {} ms", wait.as_millis()),
+            None => "the Proxy may connect again".into(),
+        };
+        let line = format!("{text}{sum}; {next}{note}");
         (is_due, line)
     }
 }
@@ -96,7 +101,7 @@ impl Failure {
 mod tests {
     use super::*;
 
-    const WAIT: Duration = Duration::from_millis(90);
+    const WAIT: Option<Duration> = Some(Duration::from_millis(90));
 
     #[test]
     fn the_first_says_that_repeats_are_summed_up_and_the_sum_counts_them() {

@@ -19,7 +19,7 @@ use super::data::DataService;
 use super::disconnect::Disconnect;
 use super::dispatch::{Context, Dispatch, Service};
 use super::metadata::MetadataService;
-use super::outbox::{Item, Outbox};
+use super::outbox::{AllQueued, Item, Outbox};
 use super::status::Status;
 use crate::ari::framing::LineBuffer;
 use crate::provider::{Connection, DataProvider, MetadataProvider, system_time};
@@ -58,11 +58,12 @@ impl LocalProxy {
         let context = Context {
             connection: Connection::new(service.side().to_string()),
             member: Affinity::default().add(""),
-            status: Arc::new(Status::new(None)),
+            proxies: Arc::default(),
+            status: Arc::new(Status::new("", None, Arc::default())),
             is_plain: true,
             keepalive: None,
         };
-        let (outbox, items) = Outbox::new();
+        let (outbox, items) = Outbox::new(AllQueued::default());
         let mut proxy = LocalProxy {
             dispatch: Dispatch::new(service, context),
             lines: LineBuffer::new(),
@@ -112,10 +113,11 @@ impl LocalProxy {
     /// Ends the connection and makes a new one. What was not received is lost.
     pub fn reconnect(&mut self) {
         self.dispatch.disconnected();
-        let (outbox, items) = Outbox::new();
+        let (outbox, items) = Outbox::new(AllQueued::default());
         self.outbox = Arc::new(outbox);
         self.items = items;
         self.lines = LineBuffer::new();
-        self.dispatch.connected(Arc::clone(&self.outbox), None);
+        self.dispatch
+            .connected(Arc::clone(&self.outbox), None, None);
     }
 }

@@ -22,9 +22,12 @@
 //! What is to be logged goes to the crate `log`.
 
 mod abort;
+mod acceptor;
 mod affinity;
+mod allow;
 mod backoff;
 mod connection;
+mod connector;
 mod credentials;
 mod data;
 mod diagnosis;
@@ -33,13 +36,17 @@ mod dispatch;
 mod failures;
 pub(crate) mod file;
 mod heartbeat;
+mod host;
 mod init;
+mod listening;
 pub mod local;
 mod metadata;
 mod orderly_close;
 mod outbox;
+mod provider_server;
 mod reader;
 mod resolve;
+mod served_proxies;
 mod shutdown;
 mod socket;
 mod stall;
@@ -49,28 +56,31 @@ mod transport;
 mod waker;
 mod writer;
 
+pub use allow::Network;
 pub use connection::DRAIN;
 pub use credentials::{Credentials, Secret};
 pub use disconnect::Disconnect;
 pub use outbox::{REPLY_LIMIT, UPDATE_LIMIT};
+pub use provider_server::{DataProviderServer, MetadataProviderServer, ProviderServer};
 pub use status::Phase;
 
 use crate::ari::Side;
 use crate::ari::escape::Escaped;
 use crate::provider::{DataProvider, MetadataProvider, system_time};
 use abort::AbortOnPanic;
-use affinity::Affinity;
-use connection::{Config, ProxyConnection};
+use acceptor::{Accepted, Acceptor, Port};
+use connection::Config;
+use connector::Connector;
 use credentials::SharedCredentials;
 use data::DataService;
 use dispatch::Service;
+use host::Host;
 use metadata::MetadataService;
-use shutdown::Shutdown;
-use status::Status;
+use status::Connections;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use tls::TlsError;
@@ -81,9 +91,16 @@ use tls::TlsError;
 /// rest is each one's own.
 #[derive(Clone, Debug)]
 pub struct Servers {
+    /// To connect to; none was named if [`is_default`](Self::is_default).
+    hosts: Vec<Host>,
+    is_default: bool,
+    /// Addresses and names of this host, on which Proxies connect to us.
+    listen: Vec<String>,
+    /// Who may; everybody if there are none.
+    allow: Vec<Network>,
+    accepted: Arc<Accepted>,
     config: Config,
     heartbeat: Option<Duration>,
-    shutdown: Arc<Shutdown>,
 }
 
 /// How it connects, in one line, such as `without TLS, user "user1", keepalive after 10000 ms, no
@@ -115,6 +132,8 @@ impl fmt::Display for Servers {
 pub enum StartError {
     /// The files or the name for TLS cannot be used.
     Tls(TlsError),
+    /// An address cannot be listened on, or not safely; or a server to connect to is this adapter.
+    Listen(String),
     /// There is no thread to be had.
     Thread(io::Error),
 }
@@ -123,6 +142,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Tls(error) => write!(f, "TLS: {error}"),
+            StartError::Listen(what) => f.write_str(what),
             StartError::Thread(error) => write!(f, "no thread can be started: {error}"),
         }
     }
@@ -135,28 +155,70 @@ impl Servers {
     #[must_use]
     pub fn builder() -> Servers {
         Servers {
+            hosts: vec![Host::new("localhost".into(), None)],
+            is_default: true,
+            listen: Vec::new(),
+            allow: Vec::new(),
+            accepted: Arc::default(),
             config: Config {
-                host: "localhost".into(),
                 product: concat!("chat-adapter ", env!("CARGO_PKG_VERSION")).into(),
                 credentials: SharedCredentials::default(),
                 tls: None,
                 keepalive: None,
-                affinity: Affinity::default(),
+                all_queued: Default::default(),
+                proxies: Arc::default(),
+                shutdown: Arc::default(),
             },
             heartbeat: None,
-            shutdown: Arc::default(),
         }
     }
 
-    /// The server's host: a name or an address; `localhost` by default.
+    /// Connects to a server on this host, a name or an address. Called again: to one more. Where neither
+    /// this nor [`listen`](Self::listen) is called, it is `localhost`.
     ///
-    /// All connections by this value and its clones are to one server, also where the name stands for
-    /// several. To reach another, on the same host too, call this on a clone.
+    /// All connections to it are to one server, also where the name stands for several.
     #[must_use]
-    pub fn host(mut self, host: impl Into<String>) -> Servers {
-        self.config.host = host.into();
-        self.config.affinity = Affinity::default();
+    pub fn host(self, host: impl Into<String>) -> Servers {
+        self.add_host(Host::new(host.into(), None))
+    }
+
+    /// The same to a server whose `request_reply_port`s are its own: that of the Proxy Metadata Adapter
+    /// and that of the Proxy Data Adapter.
+    #[must_use]
+    pub fn host_with_ports(self, host: impl Into<String>, metadata: u16, data: u16) -> Servers {
+        self.add_host(Host::new(host.into(), Some([metadata, data])))
+    }
+
+    fn add_host(mut self, host: Host) -> Servers {
+        self.no_default();
+        self.hosts.push(host);
         self
+    }
+
+    /// Listens on this address or name of this host, for Proxies with a `remote_host`, which connect to
+    /// us (section 9). May be called again.
+    ///
+    /// Whoever reaches a data port hears everything, and whoever reaches a metadata port can speak for
+    /// anybody. So a start fails unless all addresses are of the loopback interface, or client
+    /// certificates are verified ([`tls::Settings::client_ca`]), or [`allow`](Self::allow) is called.
+    #[must_use]
+    pub fn listen(mut self, address: impl Into<String>) -> Servers {
+        self.no_default();
+        self.listen.push(address.into());
+        self
+    }
+
+    /// Lets in Proxies that connect from this network, and others only if this is called for them, too.
+    #[must_use]
+    pub fn allow(mut self, network: Network) -> Servers {
+        self.allow.push(network);
+        self
+    }
+
+    fn no_default(&mut self) {
+        if mem::take(&mut self.is_default) {
+            self.hosts.clear();
+        }
     }
 
     /// User and password, for Proxies that demand them; none by default.
@@ -200,10 +262,52 @@ impl Servers {
         Servers { heartbeat, ..self }
     }
 
-    /// Host and port of a Proxy, as they stand in the log.
+    /// So many servers there are; `None`: any number, since they connect to us.
     #[must_use]
-    pub fn address(&self, port: u16) -> String {
-        self.config.address(port)
+    pub fn count(&self) -> Option<usize> {
+        self.listen.is_empty().then_some(self.hosts.len())
+    }
+
+    /// Where the Proxies are, as it stands in the log: the ports are those of servers without ports of
+    /// their own, and those that are listened on.
+    #[must_use]
+    pub fn places(&self, metadata: u16, data: u16) -> String {
+        let ports = [(Side::Metadata, metadata), (Side::Data, data)];
+        let mut places = Vec::new();
+        for host in &self.hosts {
+            let address = |(side, port)| format!("{side} {}", host.address(side, port));
+            places.extend(ports.map(address));
+        }
+        for name in &self.listen {
+            let host = Host::new(name.clone(), None);
+            let address =
+                |(side, port)| format!("{side} listening on {}", host.address(side, port));
+            places.extend(ports.map(address));
+        }
+        places.extend(
+            self.allow
+                .iter()
+                .map(|network| format!("allowing {network}")),
+        );
+        places.join(", ")
+    }
+
+    /// Whether these user and password may be used: not where peers connect to us that show no
+    /// certificate, which could be anybody.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`].
+    pub fn guard(&self, credentials: Option<&Credentials>) -> Result<(), StartError> {
+        match credentials {
+            Some(_) if !self.listen.is_empty() && !self.config.verifies_clients() => {
+                Err(StartError::Listen(
+                    "a user and a password are not for whoever connects: --listen with credentials \
+                     needs --tls-client-ca"
+                        .into(),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Changes user and password for connections to come.
@@ -222,84 +326,150 @@ impl Servers {
     ///
     /// # Errors
     /// [`StartError`], as a start would give it.
-    pub fn check(&self, ports: &[(Side, u16)], found: &mut Vec<String>) -> Result<(), StartError> {
-        let host = &self.config.host;
-        found.push(match resolve::addresses(host, 0) {
-            Ok(addresses) => {
-                let addresses = addresses.iter().map(|address| address.ip().to_string());
-                let addresses: Vec<_> = addresses.collect();
-                format!("addresses of the host: {}", addresses.join(", "))
+    pub fn check(
+        &self,
+        metadata: u16,
+        data: u16,
+        found: &mut Vec<String>,
+    ) -> Result<(), StartError> {
+        for host in &self.hosts {
+            let name = Escaped(host.name.as_bytes());
+            found.push(match resolve::addresses(&host.name, 0) {
+                Ok(addresses) => {
+                    let addresses = addresses.iter().map(|address| address.ip().to_string());
+                    let addresses: Vec<_> = addresses.collect();
+                    format!("addresses of {name}: {}", addresses.join(", "))
+                }
+                Err(error) => format!(
+                    "{name}: {}; a start waits for it",
+                    Disconnect::Resolve(error)
+                ),
+            });
+            if let Some(settings) = self.config.tls.clone() {
+                let tls = tls::Tls::new(settings, &host.name).map_err(StartError::Tls)?;
+                found.extend(tls.describe());
             }
-            Err(error) => format!("{}; a start waits for it", Disconnect::Resolve(error)),
-        });
-        if let Some(settings) = self.config.tls.clone() {
-            let tls = tls::Tls::new(settings, host).map_err(StartError::Tls)?;
-            found.extend(tls.describe());
         }
         let switch = |is_on| if is_on { "Y" } else { "N" };
         let tls = switch(self.config.tls.is_some());
         let auth = switch(self.current_credentials().is_some());
-        for (side, port) in ports {
-            found.push(format!(
-                "adapters.xml, {side}_provider: <param name=\"request_reply_port\">{port}</param> \
-                 <param name=\"tls\">{tls}</param> <param name=\"auth\">{auth}</param>"
-            ));
+        for (side, common) in [(Side::Metadata, metadata), (Side::Data, data)] {
+            let mut ports: Vec<_> = self
+                .hosts
+                .iter()
+                .map(|host| host.port(side, common))
+                .collect();
+            ports.dedup();
+            let mut places: Vec<_> = ports.iter().map(|&port| (String::new(), port)).collect();
+            for name in &self.listen {
+                let is_guarded = !self.allow.is_empty() || self.config.verifies_clients();
+                let addresses = listening::resolve(name, common, is_guarded);
+                for address in addresses.map_err(StartError::Listen)? {
+                    let host = match address.ip() {
+                        any if any.is_unspecified() => "an address of this host".into(),
+                        own => own.to_string(),
+                    };
+                    let remote = format!("<param name=\"remote_host\">{host}</param> ");
+                    places.push((remote, common));
+                }
+            }
+            for (remote, port) in places {
+                found.push(format!(
+                    "adapters.xml, {side}_provider: {remote}<param name=\"request_reply_port\">{port}</param> \
+                     <param name=\"tls\">{tls}</param> <param name=\"auth\">{auth}</param>"
+                ));
+            }
         }
         Ok(())
     }
 
     /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port, its
     /// `request_reply_port`, as soon as it is there, and does not wait for it. `provider` makes one
-    /// provider for each server.
+    /// provider for each server that is connected to, and one for each connection that is accepted.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn metadata<P: MetadataProvider + 'static>(
         &self,
         port: u16,
-        provider: impl Fn() -> P,
+        provider: impl Fn() -> P + Send + Sync + 'static,
     ) -> Result<MetadataProviderServer, StartError> {
-        self.start(port, Box::new(MetadataService::new(provider())))
+        let service = move || -> Box<dyn Service> { Box::new(MetadataService::new(provider())) };
+        self.start(Side::Metadata, port, Box::new(service))
     }
 
     /// Starts a data provider: connects to the Proxy Data Adapter on that port, its
     /// `request_reply_port`, as soon as it is there, and does not wait for it. `provider` makes one
-    /// provider for each server.
+    /// provider for each server that is connected to, and one for each connection that is accepted.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn data<P: DataProvider + 'static>(
         &self,
         port: u16,
-        provider: impl Fn() -> P,
+        provider: impl Fn() -> P + Send + Sync + 'static,
     ) -> Result<DataProviderServer, StartError> {
-        self.start(port, Box::new(DataService::new(provider(), system_time)))
+        let service =
+            move || -> Box<dyn Service> { Box::new(DataService::new(provider(), system_time)) };
+        self.start(Side::Data, port, Box::new(service))
     }
 
-    fn start(&self, port: u16, service: Box<dyn Service>) -> Result<ProviderServer, StartError> {
-        let side = service.side();
-        let status = Arc::new(Status::new(self.heartbeat));
-        let shutdown = Arc::clone(&self.shutdown);
-        let config = self.config.clone();
-        let connection = ProxyConnection::new(config, port, service, shutdown, Arc::clone(&status))
-            .map_err(StartError::Tls)?;
-        thread::Builder::new()
-            .name(side.to_string())
-            .spawn(|| {
-                let _abort = AbortOnPanic;
-                connection.run();
-            })
-            .map_err(StartError::Thread)?;
+    fn start(
+        &self,
+        side: Side,
+        port: u16,
+        service: Box<dyn Fn() -> Box<dyn Service> + Send + Sync>,
+    ) -> Result<ProviderServer, StartError> {
+        self.guard(self.current_credentials().as_ref())?;
+        let connections = Arc::<Connections>::default();
+        let mut listeners = Vec::new();
+        for name in &self.listen {
+            let is_guarded = !self.allow.is_empty() || self.config.verifies_clients();
+            let found = listening::resolve(name, port, is_guarded)
+                .and_then(|found| listening::listen(name, found))
+                .map_err(StartError::Listen)?;
+            listeners.extend(found);
+        }
+        for host in &self.hosts {
+            if listening::is_own(host, host.port(side, port), &listeners) {
+                let what = format!(
+                    "{} is this adapter itself, by --listen",
+                    host.address(side, port)
+                );
+                return Err(StartError::Listen(what));
+            }
+            let config = self.config.clone();
+            let lost_updates = Arc::clone(&connections.lost_updates);
+            let (host, heartbeat) = (host.clone(), self.heartbeat);
+            let connector = Connector::new(config, host, port, service(), heartbeat, lost_updates)
+                .map_err(StartError::Tls)?;
+            connections.add(connector.status());
+            spawn(side, || connector.run())?;
+        }
+        let port = Arc::new(Port {
+            side,
+            config: self.config.clone(),
+            heartbeat: self.heartbeat,
+            connections: Arc::clone(&connections),
+            accepted: Arc::clone(&self.accepted),
+            allow: self.allow.clone(),
+            service,
+        });
+        for listener in listeners {
+            let acceptor = Acceptor::new(listener, Arc::clone(&port));
+            let acceptor = acceptor.map_err(|error| StartError::Listen(error.to_string()))?;
+            spawn(side, || acceptor.run())?;
+        }
         Ok(ProviderServer {
             side,
-            status,
-            shutdown: Arc::clone(&self.shutdown),
+            connections,
+            shutdown: Arc::clone(&self.config.shutdown),
         })
     }
 
     /// Requests the end, and does not wait.
     pub fn request_stop(&self) {
-        self.shutdown.request();
+        self.config.shutdown.request();
     }
 
     /// Requests the end and waits until what was answered is written out. Says whether that was
@@ -307,61 +477,16 @@ impl Servers {
     #[must_use]
     pub fn stop(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        self.shutdown.request();
-        self.shutdown.wait_for_connections(deadline)
+        self.config.shutdown.request();
+        self.config.shutdown.wait_for_connections(deadline)
     }
 }
 
-/// A provider that is running. To drop this stops nothing: [`Servers::stop`] does, from a signal
-/// handler's thread for example.
-#[derive(Debug)]
-pub struct ProviderServer {
-    side: Side,
-    status: Arc<Status>,
-    shutdown: Arc<Shutdown>,
-}
-
-/// A metadata provider that is running.
-pub type MetadataProviderServer = ProviderServer;
-
-/// A data provider that is running.
-pub type DataProviderServer = ProviderServer;
-
-impl ProviderServer {
-    /// Blocks until the end is requested ([`Servers::request_stop`]), which is the end of all
-    /// providers of the same [`Servers`].
-    pub fn wait(&self) {
-        self.shutdown.wait_for_request();
-    }
-
-    /// Whether no thread has missed its heartbeat; always, without [`Servers::heartbeat`].
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        self.status.reader.is_on_time() && self.status.writer.is_on_time()
-    }
-
-    /// What the connection is doing.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        self.status.phase().0
-    }
-
-    /// Updates since the start that were accepted and could not be written.
-    #[must_use]
-    pub fn lost_updates(&self) -> u64 {
-        self.status.lost_updates.load(Ordering::Relaxed)
-    }
-}
-
-/// The connection in a few words, such as `data serving, ARI 1.9.1 (0 reconnections, 0 bytes queued)`.
-impl fmt::Display for ProviderServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (side, phase) = (self.side, self.phase());
-        let reconnections = self.status.served.load(Ordering::Relaxed).saturating_sub(1);
-        let queued = self.status.queued();
-        write!(
-            f,
-            "{side} {phase} ({reconnections} reconnections, {queued} bytes queued)"
-        )
-    }
+fn spawn(side: Side, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    let run = || {
+        let _abort = AbortOnPanic;
+        run();
+    };
+    let thread = thread::Builder::new().name(side.to_string()).spawn(run);
+    thread.map(drop).map_err(StartError::Thread)
 }

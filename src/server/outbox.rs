@@ -7,11 +7,20 @@
 use super::heartbeat::Heartbeat;
 use crate::provider::{MAX_REUSABLE_SIZE, UpdateQueue};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The most that may wait to be written in updates, in bytes.
 pub const UPDATE_LIMIT: usize = 8 << 20;
+
+/// The most that may wait in updates on all connections together, in bytes, beside what each has
+/// [for itself](RESERVED): so the ones that stall are refused first.
+const SHARED_LIMIT: usize = 48 << 20;
+
+/// What each connection may hold in updates however much the others do, in bytes. With 128 data
+/// connections that is 16 MiB, and all is 64 MiB.
+const RESERVED: usize = 128 << 10;
 
 /// A reader reads on only while less than this waits to be written in replies, in bytes.
 pub const REPLY_LIMIT: usize = 1 << 20;
@@ -72,12 +81,17 @@ impl Batch {
     }
 }
 
+/// How much waits in updates on all connections of an adapter together, in bytes.
+#[derive(Clone, Debug, Default)]
+pub struct AllQueued(Arc<AtomicUsize>);
+
 /// The sending end, shared by everybody who has something to say on the connection.
 #[derive(Debug)]
 pub struct Outbox {
     items: Sender<Item>,
     /// What the batches cost which are sent and not yet written: replies and updates.
     queued: [AtomicUsize; 2],
+    all_queued: AllQueued,
     update_limit: AtomicUsize,
     closed: AtomicBool,
     /// Buffers that were written, for those who fill the next ones.
@@ -88,14 +102,16 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An outbox for a connection, and what its writer receives from.
-    pub fn new() -> (Outbox, Receiver<Item>) {
+    /// An outbox for a connection, and what its writer receives from. What waits in it is counted in
+    /// `all_queued`, too.
+    pub fn new(all_queued: AllQueued) -> (Outbox, Receiver<Item>) {
         // The bounds are kept by counting bytes. A channel bounded by entries would either hold few
         // batches of one message, or cost the memory of its slots from the start.
         let (items, received) = unbounded();
         let outbox = Outbox {
             items,
             queued: Default::default(),
+            all_queued,
             update_limit: AtomicUsize::new(UPDATE_LIMIT),
             closed: AtomicBool::new(false),
             reusable: bounded(MAX_REUSABLE),
@@ -127,8 +143,11 @@ impl Outbox {
 
     /// Counts a batch that is to be written; [`written`](Self::written) takes it back.
     pub fn count_in(&self, batch: &Batch) {
-        let count = self.count(batch.kind);
-        count.fetch_add(cost(&batch.lines), Ordering::SeqCst);
+        let cost = cost(&batch.lines);
+        self.count(batch.kind).fetch_add(cost, Ordering::SeqCst);
+        if batch.kind != Kind::Replies {
+            self.all_queued.0.fetch_add(cost, Ordering::Relaxed);
+        }
     }
 
     fn count(&self, kind: Kind) -> &AtomicUsize {
@@ -144,7 +163,11 @@ impl Outbox {
     /// A batch was written, or never will be: its memory is free again.
     pub fn written(&self, batch: Batch) {
         let Batch { lines, kind } = batch;
-        self.count(kind).fetch_sub(cost(&lines), Ordering::SeqCst);
+        let cost = cost(&lines);
+        self.count(kind).fetch_sub(cost, Ordering::SeqCst);
+        if kind != Kind::Replies {
+            self.all_queued.0.fetch_sub(cost, Ordering::Relaxed);
+        }
         if self.reader_waits.load(Ordering::SeqCst) && self.has_room() {
             self.wake_reader();
         }
@@ -196,10 +219,20 @@ fn cost(lines: &[u8]) -> usize {
     lines.len() + OVERHEAD
 }
 
+/// What never left is not counted any longer than the connection lasts.
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let left = *self.queued[1].get_mut();
+        self.all_queued.0.fetch_sub(left, Ordering::Relaxed);
+    }
+}
+
 impl UpdateQueue for Outbox {
     fn free(&self) -> usize {
         let queued = self.queued[1].load(Ordering::Relaxed);
-        self.capacity().saturating_sub(queued)
+        let shared = SHARED_LIMIT.saturating_sub(self.all_queued.0.load(Ordering::Relaxed));
+        let own = self.capacity().saturating_sub(queued);
+        own.min(shared.max(RESERVED.saturating_sub(queued)))
     }
 
     fn capacity(&self) -> usize {
@@ -239,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_counted_and_given_back() {
-        let (outbox, items) = Outbox::new();
+        let (outbox, items) = Outbox::new(AllQueued::default());
         assert_eq!(outbox.free(), UPDATE_LIMIT);
         outbox.send_replies(Vec::new());
         assert!(items.is_empty(), "nothing to write is nothing to send");
@@ -257,8 +290,34 @@ mod tests {
     }
 
     #[test]
+    fn those_that_stall_are_refused_before_the_others() {
+        let all = AllQueued::default();
+        let outboxes: Vec<_> = (0..10).map(|_| Outbox::new(all.clone())).collect();
+        let batch = 64 << 10;
+        let send = |outbox: &Outbox| {
+            let fits = outbox.free() >= batch + OVERHEAD;
+            if fits {
+                outbox.send_updates(vec![b'x'; batch], 1);
+            }
+            fits
+        };
+        // The last one stalls less than the others do.
+        let (last, others) = outboxes.split_last().unwrap();
+        for (outbox, _) in others {
+            while send(outbox) {}
+        }
+        let queued = || all.0.load(Ordering::Relaxed);
+        assert!(queued() <= SHARED_LIMIT + outboxes.len() * RESERVED);
+        assert!(queued() > SHARED_LIMIT - batch - OVERHEAD);
+        assert!(send(&last.0), "it has some for itself");
+        assert!(!send(&last.0), "and no more");
+        drop(outboxes);
+        assert_eq!(queued(), 0);
+    }
+
+    #[test]
     fn only_replies_hold_back_a_reader() {
-        let (outbox, items) = Outbox::new();
+        let (outbox, items) = Outbox::new(AllQueued::default());
         outbox.send_updates(vec![b'x'; UPDATE_LIMIT], 1);
         outbox.wait_for_room(&Heartbeat::new(None), || false);
         outbox.written(batch(&items));
@@ -280,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_closed_outbox_keeps_nobody_waiting() {
-        let (outbox, _items) = Outbox::new();
+        let (outbox, _items) = Outbox::new(AllQueued::default());
         outbox.send_replies(vec![b'x'; 2 * REPLY_LIMIT]);
         std::thread::scope(|scope| {
             scope.spawn(|| outbox.wait_for_room(&Heartbeat::new(None), || false));

@@ -36,7 +36,7 @@ impl Reader<'_> {
             let timeout = self.heartbeat.interval().into_iter().chain(due).min();
             self.source.set_timeout(timeout);
             // A Proxy that does not take its replies is asked for no more requests.
-            let is_stopping = || self.shutdown.is_requested() || dispatch.superseded().is_some();
+            let is_stopping = || self.shutdown.is_requested() || self.source.waker().is_ended();
             self.outbox.wait_for_room(self.heartbeat, is_stopping);
             self.heartbeat.beat();
             let read = lines.fill(input);
@@ -56,7 +56,7 @@ impl Reader<'_> {
                 Err(error) => {
                     let reason = match error.kind() {
                         ErrorKind::WouldBlock => continue,
-                        ErrorKind::Interrupted => match dispatch.superseded() {
+                        ErrorKind::Interrupted => match self.source.waker().take_reason() {
                             Some(reason) => return reason,
                             None => continue,
                         },

@@ -59,7 +59,11 @@ fn is_own_peer(socket: &TcpStream) -> bool {
     }
 }
 
-fn prepare(socket: TcpStream, heartbeat: &Heartbeat) -> io::Result<TcpStream> {
+/// Sets the options of a socket that was just connected.
+///
+/// # Errors
+/// The system's; a connection to itself counts as refused.
+pub fn prepare(socket: TcpStream, heartbeat: &Heartbeat) -> io::Result<TcpStream> {
     let options = SockRef::from(&socket);
     if is_own_peer(&socket) {
         // By a reset: TCP would hold the port for a minute more otherwise.

@@ -3,17 +3,26 @@
 //! To wake a reader by closing its half would make TCP answer whatever comes in after that with a
 //! reset, and the peer would lose what it has not read yet.
 
+use super::disconnect::Disconnect;
+use crate::provider::lock;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::cell::Cell;
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Wakes the thread that waits for a socket, once and for good.
 #[derive(Debug)]
-pub struct Waker(OwnedFd);
+pub struct Waker {
+    event: OwnedFd,
+    /// Somebody else has ended the connection.
+    is_ended: AtomicBool,
+    /// Why.
+    reason: Mutex<Option<Disconnect>>,
+}
 
 impl Waker {
     /// One that has not been used yet.
@@ -21,12 +30,49 @@ impl Waker {
     /// # Errors
     /// The system's, when there is no descriptor to be had.
     pub fn new() -> io::Result<Waker> {
-        Ok(Waker(eventfd(0, EventfdFlags::CLOEXEC)?))
+        Ok(Waker {
+            event: eventfd(0, EventfdFlags::CLOEXEC)?,
+            is_ended: AtomicBool::new(false),
+            reason: Mutex::default(),
+        })
     }
 
     /// From now on no read waits.
     pub fn wake(&self) {
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes()); // its counter is far from full
+        let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes()); // its counter is far from full
+    }
+
+    /// Waits until there is something to read on a socket, for so long at the most; `None`: for ever.
+    /// Says whether there is.
+    ///
+    /// # Errors
+    /// The system's; [`Interrupted`](io::ErrorKind::Interrupted) when this was woken.
+    pub fn wait(&self, socket: &impl AsFd, timeout: Option<Duration>) -> io::Result<bool> {
+        let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+        let mut waited = [socket.as_fd(), self.event.as_fd()]
+            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+        let ready = poll(&mut waited, timeout.as_ref())?;
+        match waited[1].revents().is_empty() {
+            true => Ok(ready > 0),
+            false => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+
+    /// Ends the connection from outside, for this reason.
+    pub fn end(&self, reason: Disconnect) {
+        *lock(&self.reason) = Some(reason);
+        self.is_ended.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Whether somebody has ended the connection from outside.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::SeqCst)
+    }
+
+    /// Takes the reason for which somebody has.
+    pub fn take_reason(&self) -> Option<Disconnect> {
+        lock(&self.reason).take()
     }
 }
 
@@ -51,6 +97,11 @@ impl Source {
 }
 
 impl Source {
+    /// Wakes whoever reads.
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
     /// From now on a read waits so long at the most; `None`: for ever.
     pub fn set_timeout(&self, timeout: Option<Duration>) {
         self.timeout.set(timeout);
@@ -61,19 +112,10 @@ impl Source {
 /// `WouldBlock`. Nothing is lost by either.
 impl Read for &Source {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let timeout = self
-            .timeout
-            .get()
-            .and_then(|time| Timespec::try_from(time).ok());
-        let mut waited = [self.socket.as_fd(), self.waker.0.as_fd()]
-            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
-        if poll(&mut waited, timeout.as_ref())? == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
+        match self.waker.wait(&*self.socket, self.timeout.get())? {
+            true => (&*self.socket).read(out),
+            false => Err(io::ErrorKind::WouldBlock.into()),
         }
-        if !waited[1].revents().is_empty() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        (&*self.socket).read(out)
     }
 }
 

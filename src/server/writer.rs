@@ -249,7 +249,7 @@ mod tests {
         let addresses = [listener.local_addr().unwrap()];
         let (socket, _) = socket::connect(&addresses, &heartbeat).unwrap();
         let transport = Transport::Plain(Arc::new(socket));
-        let (outbox, items) = Outbox::new();
+        let (outbox, items) = Outbox::new(Default::default());
         let connection = Connection::new("data".into());
         let writer = Writer::new(
             &transport,

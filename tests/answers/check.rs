@@ -22,7 +22,7 @@ fn what_a_start_would_find_and_the_server_needs() {
         found(&["--host", "127.0.0.1", "--data_rrport", "9001"]),
         [
             "credentials: none",
-            "addresses of the host: 127.0.0.1",
+            "addresses of 127.0.0.1: 127.0.0.1",
             "adapters.xml, metadata_provider: <param name=\"request_reply_port\">8003</param> \
              <param name=\"tls\">N</param> <param name=\"auth\">N</param>",
             "adapters.xml, data_provider: <param name=\"request_reply_port\">9001</param> \
@@ -32,7 +32,7 @@ fn what_a_start_would_find_and_the_server_needs() {
     let lines = found(&["--host=::1", "--user", "user1", "--password", "sesame"]);
     for line in [
         "credentials: user of --user, password of --password",
-        "addresses of the host: ::1",
+        "addresses of ::1: ::1",
         "adapters.xml, data_provider: <param name=\"request_reply_port\">8001</param> \
          <param name=\"tls\">N</param> <param name=\"auth\">Y</param>",
     ] {
@@ -46,7 +46,7 @@ fn what_a_start_would_find_and_the_server_needs() {
 #[test]
 fn a_name_without_address_is_waited_for_by_a_start_too() {
     let lines = found(&["--host", "no.such.host.invalid"]);
-    let line = "the host's name cannot be resolved: ";
+    let line = "no.such.host.invalid: the host's name cannot be resolved: ";
     assert!(
         lines
             .iter()

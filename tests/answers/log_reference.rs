@@ -14,6 +14,7 @@ const VARYING: &[&str] = &[
     "N",
     "PORT",
     "REASON",
+    "SIDE",
     "USER",
     "VERSION",
     "WHAT",

@@ -23,8 +23,9 @@ type Listener = Arc<OnceLock<ItemEventListener>>;
 /// Connects to both Proxies on this host and serves until it is killed.
 pub(crate) fn run(metadata: u16, data: u16) -> io::Result<()> {
     let (servers, listener) = (Servers::builder().host("127.0.0.1"), Listener::default());
-    let metadata = servers.metadata(metadata, || Metadata::new(&listener));
-    let data = servers.data(data, || Data(Arc::clone(&listener)));
+    let shared = Arc::clone(&listener);
+    let metadata = servers.metadata(metadata, move || Metadata::new(&shared));
+    let data = servers.data(data, move || Data(Arc::clone(&listener)));
     let (metadata, _data) = (
         metadata.map_err(io::Error::other)?,
         data.map_err(io::Error::other)?,

@@ -110,7 +110,7 @@ export class Process {
 
 /** The playground, by default on ports that the system gives. */
 export async function startPlayground({ http = 0, metadata = 0, data = 0, args = [] } = {}) {
-  const process = new Process(PLAYGROUND, ['--http', http, '--metadata_rrport', metadata, '--data_rrport', data, ...args].map(String));
+  const process = new Process(PLAYGROUND, ['--lines', '--http', http, '--metadata_rrport', metadata, '--data_rrport', data, ...args].map(String));
   const address = /http:\/\/127\.0\.0\.1:(\d+)\//.exec(await process.line(/http:\/\//))[1];
   const ports = /(?:ports |--metadata_rrport )(\d+)(?: and | --data_rrport )(\d+)/.exec(
     await process.line(/ports \d|--metadata_rrport \d/));

@@ -31,8 +31,8 @@ pub(crate) enum Event {
     Frame(ClientId, String),
     /// It is gone.
     Left(ClientId),
-    /// An adapter is there, and agreed to an encoding.
-    AdapterUp(Side, Encoding, Outbox<String>),
+    /// An adapter is there, and agreed to a version of ARI and its encoding.
+    AdapterUp(Side, String, Encoding, Outbox<String>),
     /// It said something.
     AdapterLine(Side, String),
     /// It is gone.
@@ -74,6 +74,8 @@ pub(crate) struct Hub {
     clients: HashMap<ClientId, Outbox<ToClient>>,
     metadata: Option<Outbox<String>>,
     data: Option<Outbox<String>>,
+    /// What to print as soon as both sides have an adapter, once.
+    invitation: Option<String>,
     /// When it is over, if that is near.
     end: Option<Instant>,
     show: Show,
@@ -81,7 +83,12 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// A hub, and the way to tell it of events.
-    pub(crate) fn new(seed: u64, status_item: Option<String>, show: Show) -> (Self, Sender<Event>) {
+    pub(crate) fn new(
+        seed: u64,
+        status_item: Option<String>,
+        invitation: Option<String>,
+        show: Show,
+    ) -> (Self, Sender<Event>) {
         let (sender, events) = bounded(EVENTS);
         let hub = Self {
             server: Server::new(seed, Instant::now(), status_item),
@@ -89,21 +96,23 @@ impl Hub {
             clients: HashMap::new(),
             metadata: None,
             data: None,
+            invitation,
             end: None,
             show,
         };
         (hub, sender)
     }
 
-    /// Serves until [`Event::End`], and until adapters and clients have answered to that.
-    pub(crate) fn run(mut self) {
+    /// Serves until [`Event::End`], and until adapters and clients have answered to that. Yields the connections of the
+    /// adapters, which last as long as what is yielded, so that an adapter can end first.
+    pub(crate) fn run(mut self) -> [Option<Outbox<String>>; 2] {
         loop {
             let is_quiet = self.clients.is_empty() && self.server.is_idle();
             if self
                 .end
                 .is_some_and(|end| is_quiet || end <= Instant::now())
             {
-                return;
+                return [self.metadata, self.data];
             }
             let event = match self.server.deadline().into_iter().chain(self.end).min() {
                 Some(deadline) => self.events.recv_deadline(deadline),
@@ -113,7 +122,7 @@ impl Hub {
             match event {
                 Ok(event) => self.take(event),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return [self.metadata, self.data],
             }
             for effect in self.server.take_effects() {
                 self.carry_out(effect);
@@ -132,9 +141,18 @@ impl Hub {
                 self.clients.remove(&client);
                 self.server.left(client);
             }
-            Event::AdapterUp(side, encoding, outbox) => {
+            Event::AdapterUp(side, version, encoding, outbox) => {
                 *self.adapter(side) = Some(outbox);
                 self.server.adapter_up(side, encoding);
+                // Not before, so that who waits for this word may rely on it.
+                self.show
+                    .note(&format!("{}: ARI {version} agreed", side.name()));
+                if self.metadata.is_some()
+                    && self.data.is_some()
+                    && let Some(invitation) = self.invitation.take()
+                {
+                    self.show.say(&invitation);
+                }
             }
             Event::AdapterLine(side, line) => self.server.adapter_line(side, &line),
             Event::AdapterDown(side) => {

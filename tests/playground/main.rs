@@ -27,10 +27,13 @@ mod tlcp;
 mod uninterrupted;
 mod web;
 
+use std::env;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use chat_adapter::server::{DRAIN, Servers};
@@ -39,7 +42,7 @@ use chat_adapter::{Adapter, Config, logging};
 use crossbeam_channel::Sender;
 
 use ari::Side;
-use hub::{Event, Hub};
+use hub::{Event, Hub, Outbox};
 use options::{HELP, Options};
 use proxy::Proxy;
 use show::{Show, print};
@@ -82,7 +85,7 @@ struct Playground {
     metadata: u16,
     data: u16,
     events: Sender<Event>,
-    hub: JoinHandle<()>,
+    hub: JoinHandle<[Option<Outbox<String>>; 2]>,
 }
 
 impl Playground {
@@ -108,7 +111,10 @@ impl Playground {
             metadata.port().map_err(words)?,
             data.port().map_err(words)?,
         ];
-        let (hub, events) = Hub::new(seed, descriptor::status_item()?, show);
+        let invitation = format!("Open http://127.0.0.1:{}/ in two windows", ports[0]);
+        // In the terminal there is another one.
+        let invitation = (!options.terminal).then_some(invitation);
+        let (hub, events) = Hub::new(seed, descriptor::status_item()?, invitation, show);
         let [web_events, metadata_events, data_events] = [(); 3].map(|()| events.clone());
         let hub = spawn("hub", || hub.run())?;
         spawn("metadata", move || metadata.run(&metadata_events, show))?;
@@ -134,11 +140,11 @@ impl Playground {
         }
     }
 
-    /// Tells every client goodbye.
-    fn end(self) {
+    /// Tells every client goodbye. The adapters' connections last as long as what is yielded.
+    fn end(self) -> impl Sized {
         // Both fail only if the hub has ended before.
         let _ = self.events.send(Event::End);
-        let _ = self.hub.join();
+        self.hub.join().ok()
     }
 }
 
@@ -151,8 +157,9 @@ fn spawn<T: Send + 'static>(
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    // A chat is no place for a log that tells that all is well.
-    logging::start(options.terminal.then_some(log::LevelFilter::Warn));
+    // A log that tells that all is well is for who asks for it.
+    let is_asked = options.lines || env::var_os("RUST_LOG").is_some();
+    logging::start((!is_asked).then_some(log::LevelFilter::Warn));
     let words = |error: &dyn std::error::Error| error.to_string();
     let mut signals = Signals::new().map_err(|error| words(&error))?;
     let show = match options.lines {
@@ -166,32 +173,36 @@ fn run(options: &Options) -> Result<(), String> {
         false => None,
     };
     let (ending, ended) = crossbeam_channel::bounded(1);
+    let is_ending = Arc::new(AtomicBool::new(false));
     if options.terminal {
-        let (http, ending) = (playground.http, ending.clone());
-        spawn("terminal", move || ending.send(terminal::run(http)))?;
+        let (http, ending, is_ending) = (playground.http, ending.clone(), is_ending.clone());
+        spawn("terminal", move || {
+            ending.send(terminal::run(http, &is_ending))
+        })?;
     }
     spawn("signals", move || {
-        let mut was_asked = false;
         loop {
             match signals.wait(None) {
-                Ok(Some(Action::Stop)) if !was_asked => {
-                    was_asked = true;
+                // A terminal that is closed says it in the words of a reload.
+                Ok(Some(Action::Stop | Action::Reload)) => {
                     let _ = ending.try_send(Ok(())); // full: it is ending already
                 }
-                // Asked for the second time, or nobody can ask any more.
-                Ok(Some(Action::Stop)) | Err(_) => std::process::exit(1),
                 Ok(_) => {}
+                // Nobody can ask any more.
+                Err(_) => std::process::exit(1),
             }
         }
     })?;
     let outcome = ended.recv().unwrap_or(Ok(()));
-    playground.end();
+    is_ending.store(true, Ordering::SeqCst);
+    let connections = playground.end();
     if let Some(adapter) = adapter {
         log::debug!("{}", adapter.state());
         if !adapter.stop(DRAIN) {
             return Err("the adapter did not end in time".to_owned());
         }
     }
+    drop(connections);
     print("* the playground has ended");
     outcome
 }
@@ -206,15 +217,16 @@ fn introduce(options: &Options, playground: &Playground) {
     print(&format!(
         "* A chat room for development, on this machine only: http://127.0.0.1:{http}/"
     ));
-    if options.adapter {
+    print("* Ctrl-C ends it.");
+    if options.lines {
         print(&format!(
             "* Between the stand-in server (ports {metadata} and {data}) and the adapter:  → to it  ← from it"
         ));
-    } else {
+    }
+    if !options.adapter {
         print(&format!(
             "* Waiting for an adapter: chat-adapter --host 127.0.0.1 --metadata_rrport {metadata} \
              --data_rrport {data}"
         ));
     }
-    print("* Ctrl-C ends it.");
 }

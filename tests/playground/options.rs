@@ -1,21 +1,20 @@
 //! The playground's command line.
 
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 A chat room to play with: a stand-in for Lightstreamer Server, the real adapter, and a page.
 A development tool: it listens on 127.0.0.1 only and keeps nothing.
 
-Usage: cargo run --release --example playground -- [OPTIONS]
+Usage: cargo run -p playground -- [OPTIONS]
 
 Options:
       --http PORT             port of the chat page and of clients [default: 8080]
       --metadata_rrport PORT  port of the Proxy Metadata Adapter [default: 8003]
       --data_rrport PORT      port of the Proxy Data Adapter [default: 8001]
       --no-adapter            start no adapter: any may connect to the two ports
-      --lines on|off          print the lines of both ARI connections, or do not
-                              [default: on; with --terminal: off]
+      --lines                 print the lines of both ARI connections, and the adapter's log
       --terminal              chat here: each line typed is a message
   -h, --help                  print this help and exit
 
@@ -42,10 +41,9 @@ impl Options {
             metadata: 8003,
             data: 8001,
             adapter: true,
-            lines: true,
+            lines: false,
             terminal: false,
         };
-        let mut lines = None;
         while let Some(arg) = parser.next()? {
             let name = match &arg {
                 Arg::Long(name) => name.replace('_', "-"),
@@ -53,25 +51,29 @@ impl Options {
                 _ => return Err(arg.unexpected()),
             };
             match name.as_str() {
-                "http" => options.http = parser.value()?.parse()?,
-                "metadata-rrport" => options.metadata = parser.value()?.parse()?,
-                "data-rrport" => options.data = parser.value()?.parse()?,
+                "http" => options.http = port(&mut parser, &name)?,
+                "metadata-rrport" => options.metadata = port(&mut parser, "metadata_rrport")?,
+                "data-rrport" => options.data = port(&mut parser, "data_rrport")?,
                 "no-adapter" => options.adapter = false,
-                "lines" => {
-                    lines = Some(parser.value()?.parse_with(|value| match value {
-                        "on" => Ok(true),
-                        "off" => Ok(false),
-                        _ => Err("neither on nor off"),
-                    })?);
-                }
+                "lines" => options.lines = true,
                 "terminal" => options.terminal = true,
                 "help" => return Ok(None),
                 _ => return Err(arg.unexpected()),
             }
         }
-        options.lines = lines.unwrap_or(!options.terminal);
         Ok(Some(options))
     }
+}
+
+/// The value of this option; the error names both.
+fn port(parser: &mut Parser, option: &str) -> Result<u16, lexopt::Error> {
+    let value = parser.value()?;
+    value
+        .to_str()
+        .and_then(|value| value.parse().ok())
+        .ok_or_else(|| {
+            format!("--{option}: {value:?} is no port: it must be a number from 0 to 65535").into()
+        })
 }
 
 #[cfg(test)]
@@ -88,9 +90,9 @@ mod tests {
         for port in [options.http, options.metadata, options.data] {
             assert!(HELP.contains(&format!("[default: {port}]")));
         }
-        assert!(options.adapter && options.lines && !options.terminal);
-        assert!(!parse("--terminal").unwrap().unwrap().lines);
-        assert!(parse("--terminal --lines=on").unwrap().unwrap().lines);
+        assert!(options.adapter && !options.lines && !options.terminal);
+        let options = parse("--terminal --lines").unwrap().unwrap();
+        assert!(options.terminal && options.lines);
     }
 
     #[test]
@@ -107,16 +109,19 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for line in [
-            "--http",
-            "--http x",
-            "--http 65536",
-            "--port 1",
-            "x",
-            "-x",
-            "--lines maybe",
+        for (line, named) in [
+            ("--http", "--http"),
+            ("--http x", "--http: \"x\""),
+            ("--http 99999", "--http: \"99999\""),
+            ("--metadata-rrport=65536", "--metadata_rrport: \"65536\""),
+            ("--data_rrport -1", "--data_rrport: \"-1\""),
+            ("--port 1", "--port"),
+            ("x", "\"x\""),
+            ("-x", "-x"),
+            ("--lines=on", "--lines"),
         ] {
-            assert!(parse(line).is_err(), "{line}");
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(named), "{line}: {error}");
         }
     }
 

@@ -115,21 +115,20 @@ fn serve(
     let (outbox, queue) = Outbox::new(socket.try_clone()?);
     let writer = thread::Builder::new().name(format!("{}-writer", side.name()));
     let writer = writer.spawn(move || write(side, socket, &queue, show))?;
-    if hub.send(Event::AdapterUp(side, encoding, outbox)).is_err() {
+    let is_up = Event::AdapterUp(side, version, encoding, outbox);
+    if hub.send(is_up).is_err() {
         return Ok(());
     }
-    // Not before the hub has it in its queue, so that who waits for this word may rely on it.
-    show.note(&format!("{}: ARI {version} agreed", side.name()));
     let end = loop {
-        let line = match lines.next() {
-            Ok(line) => line,
+        match lines.next() {
+            // Where there is no hub any more, nobody wants to know.
+            Ok(line) => drop(hub.send(Event::AdapterLine(side, line))),
             Err(end) => break end,
-        };
-        if hub.send(Event::AdapterLine(side, line)).is_err() {
-            return Ok(());
         }
     };
     if hub.send(Event::AdapterDown(side)).is_err() {
+        // An adapter that has ended waits for this, and fails only if it does not any more.
+        let _ = lines.source.get_ref().shutdown(Shutdown::Both);
         return Ok(());
     }
     // The hub lets go of the queue, on which the writer's life hangs.

@@ -46,11 +46,16 @@ impl Show {
 
     /// Something to know.
     pub(crate) fn note(self, text: &str) {
+        self.say(&format!("* {}", Escaped(text.as_bytes())));
+    }
+
+    /// A line as it is.
+    pub(crate) fn say(self, text: &str) {
         #[cfg(test)]
         if self == Show::Nothing {
             return;
         }
-        print(&format!("* {}", Escaped(text.as_bytes())));
+        print(text);
     }
 }
 

@@ -2,8 +2,9 @@
 //! other client and knows of the server only what TLCP tells.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, IsTerminal};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ use crate::tlcp::{self, SUBPROTOCOL};
 use crate::{ADAPTER_SET, DATA_ADAPTER};
 
 const FIELDS: [&str; 4] = ["message", "IP", "nick", "timestamp"];
+
+/// What the client says it is, and is called in the room.
+const NICK: &str = "playground terminal";
 
 /// How long to wait before the next try to connect.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,8 +42,12 @@ enum Event {
 }
 
 /// The client.
-struct Terminal {
+struct Terminal<'a> {
     port: u16,
+    /// Whether what is typed can be seen already where everything is printed.
+    is_echoed: bool,
+    /// Whether the playground is about to end, so that nobody need be told of what breaks off.
+    is_ending: &'a AtomicBool,
     events: Receiver<Event>,
     to_self: Sender<Event>,
     connection: Option<WebSocket<Half>>,
@@ -59,7 +67,7 @@ struct Terminal {
 }
 
 /// Chats until the input ends and everything said has come back.
-pub(crate) fn run(port: u16) -> Result<(), String> {
+pub(crate) fn run(port: u16, is_ending: &AtomicBool) -> Result<(), String> {
     let (to_self, events) = unbounded();
     let typed = to_self.clone();
     let reader = thread::Builder::new().name("terminal-input".to_owned());
@@ -72,24 +80,36 @@ pub(crate) fn run(port: u16) -> Result<(), String> {
         let _ = typed.send(Event::InputEnded); // nobody there: nobody to tell
     });
     reader.map_err(|error| format!("terminal: no thread: {error}"))?;
-    let mut terminal = Terminal {
-        port,
-        events,
-        to_self,
-        connection: None,
-        connections: 0,
-        is_ready: false,
-        values: Default::default(),
-        queue: VecDeque::new(),
-        sent: BTreeMap::new(),
-        last_number: 0,
-        unseen: Vec::new(),
-        complaint: String::new(),
-    };
-    terminal.chat()
+    let is_echoed = io::stdin().is_terminal() && io::stdout().is_terminal();
+    Terminal::new(port, is_echoed, is_ending, events, to_self).chat()
 }
 
-impl Terminal {
+impl<'a> Terminal<'a> {
+    fn new(
+        port: u16,
+        is_echoed: bool,
+        is_ending: &'a AtomicBool,
+        events: Receiver<Event>,
+        to_self: Sender<Event>,
+    ) -> Self {
+        Self {
+            port,
+            is_echoed,
+            is_ending,
+            events,
+            to_self,
+            connection: None,
+            connections: 0,
+            is_ready: false,
+            values: Default::default(),
+            queue: VecDeque::new(),
+            sent: BTreeMap::new(),
+            last_number: 0,
+            unseen: Vec::new(),
+            complaint: String::new(),
+        }
+    }
+
     fn chat(&mut self) -> Result<(), String> {
         let mut end = None;
         let mut next_try = Instant::now();
@@ -116,8 +136,7 @@ impl Terminal {
                 None => self.events.recv().map_err(RecvTimeoutError::from),
             };
             match event {
-                Ok(Event::Typed(text)) if text.is_empty() => {}
-                Ok(Event::Typed(text)) => self.queue.push_back(text),
+                Ok(Event::Typed(text)) => self.typed(text),
                 Ok(Event::InputEnded) => end = Some(Instant::now() + PATIENCE),
                 Ok(Event::Frame(connection, frame)) if connection == self.connections => {
                     frame.lines().for_each(|line| self.line(line));
@@ -131,6 +150,13 @@ impl Terminal {
         }
     }
 
+    /// Takes a line to be sent, unless there is nothing to be read in it.
+    fn typed(&mut self, text: String) {
+        if !text.trim().is_empty() {
+            self.queue.push_back(text);
+        }
+    }
+
     fn connect(&mut self) -> Result<(), String> {
         let words = |error: &dyn std::error::Error| error.to_string();
         let url = format!("ws://127.0.0.1:{}/lightstreamer", self.port);
@@ -140,10 +166,7 @@ impl Terminal {
             "Sec-WebSocket-Protocol",
             HeaderValue::from_static(SUBPROTOCOL),
         );
-        headers.insert(
-            "User-Agent",
-            HeaderValue::from_static("playground terminal"),
-        );
+        headers.insert("User-Agent", HeaderValue::from_static(NICK));
         let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).map_err(|e| words(&e))?;
         let (connection, _) = client(request, socket).map_err(|e| words(&e))?;
         // The server has no reason to speak first, so that nothing is lost between the two.
@@ -200,8 +223,9 @@ impl Terminal {
             "U" => {
                 if let Some(values) = rest.splitn(3, ',').nth(2)
                     && tlcp::values(values, &mut self.values).is_some()
+                    && let Some(line) = self.update()
                 {
-                    self.show();
+                    print(&line);
                 }
             }
             "MSGDONE" => drop(self.answered(argument(1))),
@@ -210,7 +234,7 @@ impl Terminal {
                 let Some(said) = self.answered(argument(1)) else {
                     return;
                 };
-                self.seen(&said);
+                let _ = self.seen(&said); // it never will be
                 if reason.starts_with(SESSION_LOST) {
                     // Another adapter than before: it must be told anew who is here.
                     self.queue.push_front(said);
@@ -231,27 +255,29 @@ impl Terminal {
         self.sent.remove(&number.parse().ok()?)
     }
 
-    /// Prints an update.
-    fn show(&mut self) {
+    /// What to print of an update: nothing, if it is one's own and can be seen already.
+    fn update(&mut self) -> Option<String> {
         let values = self
             .values
             .clone()
             .map(|value| value.unwrap_or_else(|| "?".to_owned()));
         let [text, ip, nick, time] = values.each_ref().map(String::as_str);
-        print(&format!(
+        if nick == NICK && self.seen(text) && self.is_echoed {
+            return None;
+        }
+        Some(format!(
             "{} {} {:.40} | {}",
             printable(time),
             printable(ip),
             printable(nick),
             printable(text)
-        ));
-        self.seen(text);
+        ))
     }
 
-    fn seen(&mut self, text: &str) {
-        if let Some(at) = self.unseen.iter().position(|said| said == text) {
-            self.unseen.remove(at);
-        }
+    /// Notes that this has come back; says whether that was awaited.
+    fn seen(&mut self, text: &str) -> bool {
+        let at = self.unseen.iter().position(|said| said == text);
+        at.map(|at| self.unseen.remove(at)).is_some()
     }
 
     fn say_what_waits(&mut self) {
@@ -288,8 +314,12 @@ impl Terminal {
         self.is_ready = false;
         self.values = Default::default();
         self.unseen.clear();
+        let sent = std::mem::take(&mut self.sent);
+        if self.is_ending.load(Ordering::SeqCst) {
+            return;
+        }
         self.complain(why);
-        for text in std::mem::take(&mut self.sent).into_values() {
+        for text in sent.into_values() {
             print(&format!(
                 "! it is not known whether this arrived: {}",
                 printable(&text)
@@ -315,4 +345,53 @@ fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+    fn terminal(is_echoed: bool) -> Terminal<'static> {
+        let (to_self, events) = unbounded();
+        Terminal::new(0, is_echoed, &IS_ENDING, events, to_self)
+    }
+
+    /// What is printed when somebody of this name has said this.
+    fn printed(terminal: &mut Terminal, nick: &str, text: &str) -> Option<String> {
+        let values = [text, "127.0.0.1", nick, "10:43:43"];
+        terminal.values = values.map(|value| Some(value.to_owned()));
+        terminal.update()
+    }
+
+    #[test]
+    fn a_line_of_spaces_is_not_sent() {
+        let mut terminal = terminal(true);
+        for text in ["", " ", " \t\u{3000}"] {
+            terminal.typed(text.to_owned());
+        }
+        assert!(terminal.queue.is_empty());
+        terminal.typed(" indented ".to_owned());
+        assert_eq!(terminal.queue, [" indented "]);
+    }
+
+    #[test]
+    fn one_s_own_line_is_not_printed_where_it_was_typed() {
+        let mut terminal = terminal(true);
+        terminal.unseen = vec!["hello".to_owned()];
+        let other = printed(&mut terminal, "Firefox", "hello");
+        assert_eq!(other.unwrap(), "10:43:43 127.0.0.1 Firefox | hello");
+        assert_eq!(printed(&mut terminal, NICK, "hello"), None);
+        // What was said before this connection is not on the screen.
+        assert!(printed(&mut terminal, NICK, "hello").is_some());
+    }
+
+    #[test]
+    fn one_s_own_line_is_printed_where_it_was_piped_in() {
+        let mut terminal = terminal(false);
+        terminal.unseen = vec!["hello".to_owned()];
+        assert!(printed(&mut terminal, NICK, "hello").is_some());
+        assert!(terminal.unseen.is_empty());
+    }
 }

@@ -81,7 +81,9 @@ fn run_another_adapter(proxy: &str) -> ! {
     let servers = Servers::builder()
         .host(host)
         .heartbeat(service.heartbeat().expect("a watchdog"));
-    let running = servers.metadata(port.parse().expect("a port"), || Blocking(pipe.clone()));
+    let running = servers.metadata(port.parse().expect("a port"), move || {
+        Blocking(pipe.clone())
+    });
     let running = running.expect("a thread");
     loop {
         service.update(running.is_alive(), String::new());

@@ -43,6 +43,9 @@ pub struct Settings {
     pub name: Option<String>,
     /// A client certificate: the file of its chain, and the file of its key.
     pub identity: Option<(PathBuf, PathBuf)>,
+    /// Let in Proxies with a certificate of exactly the authorities in these files; not asked for one when
+    /// there are none.
+    pub client_ca: Vec<PathBuf>,
 }
 
 /// The settings in a few words, such as `TLS (trusting proxies.pem, no client certificate)`.

@@ -1,0 +1,44 @@
+//! A server to connect to: its host, and its ports where they are its own.
+
+use super::affinity::Affinity;
+use crate::ari::Side;
+use crate::ari::escape::Escaped;
+
+/// A server whose Proxies listen.
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+    /// A name or an address.
+    pub name: String,
+    /// Ports of its own: that of the Proxy Metadata Adapter, and that of the Proxy Data Adapter.
+    pub ports: Option<[u16; 2]>,
+    /// What the connections to it know of each other.
+    pub affinity: Affinity,
+}
+
+impl Host {
+    pub fn new(name: String, ports: Option<[u16; 2]>) -> Host {
+        Host {
+            name,
+            ports,
+            affinity: Affinity::default(),
+        }
+    }
+
+    /// The port of one side, `common` unless the server has its own.
+    pub fn port(&self, side: Side, common: u16) -> u16 {
+        match (self.ports, side) {
+            (None, _) => common,
+            (Some([metadata, _]), Side::Metadata) => metadata,
+            (Some([_, data]), Side::Data) => data,
+        }
+    }
+
+    /// Host and port, as they stand in the log.
+    pub fn address(&self, side: Side, common: u16) -> String {
+        let (name, port) = (Escaped(self.name.as_bytes()), self.port(side, common));
+        match self.name.contains(':') {
+            true => format!("[{name}]:{port}"),
+            false => format!("{name}:{port}"),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The Proxies in service, by what they call themselves. One that connects again replaces its older
+//! connection, which may look alive for half a minute more (section 9 of the protocol).
+
+use super::disconnect::Disconnect;
+use super::heartbeat::Heartbeat;
+use super::waker::Waker;
+use crate::ari::Side;
+use crate::ari::parameters::Parameters;
+use crate::provider::lock;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long an older connection may take to end.
+const END: Duration = Duration::from_secs(5);
+
+/// Who waits for it looks so often whether to go on.
+const RECHECK: Duration = Duration::from_millis(500);
+
+/// What a Proxy calls itself in its init.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    side: Side,
+    instance: String,
+    data_provider: Option<String>,
+}
+
+impl Identity {
+    /// That of the Proxy that sent these parameters; `None`: it has none, and is never the same.
+    pub fn of(side: Side, parameters: &Parameters<'_>) -> Option<Identity> {
+        let get = |name| parameters.get(name).map(String::from);
+        Some(Identity {
+            side,
+            instance: get("proxy.instance_id").filter(|id| !id.is_empty())?,
+            data_provider: get("data_provider.name"),
+        })
+    }
+}
+
+/// The Proxies in service.
+#[derive(Debug, Default)]
+pub struct ServedProxies(Mutex<Vec<Served>>);
+
+#[derive(Debug)]
+struct Served {
+    identity: Identity,
+    waker: Arc<Waker>,
+    /// Disconnected when the connection serves no more.
+    ended: Receiver<()>,
+}
+
+impl ServedProxies {
+    /// Begins to serve a Proxy by the connection of this name, when an older connection of the same
+    /// one has ended, which is told to.
+    ///
+    /// # Errors
+    /// [`Disconnect`], when that takes more than 5 s, or when this one was ended meanwhile.
+    pub fn enter(
+        self: &Arc<Self>,
+        identity: Identity,
+        waker: &Arc<Waker>,
+        name: &str,
+        heartbeat: &Heartbeat,
+    ) -> Result<Place, Disconnect> {
+        let deadline = Instant::now() + END;
+        loop {
+            let ended = {
+                let mut served = lock(&self.0);
+                let Some(older) = served.iter().find(|older| older.identity == identity) else {
+                    let (alive, ended) = bounded(0);
+                    served.push(Served {
+                        identity,
+                        waker: Arc::clone(waker),
+                        ended,
+                    });
+                    return Ok(Place {
+                        proxies: Arc::clone(self),
+                        waker: Arc::clone(waker),
+                        _alive: alive,
+                    });
+                };
+                older.waker.end(Disconnect::Replaced(name.into()));
+                older.ended.clone()
+            };
+            heartbeat.beat();
+            let _ = ended.recv_timeout(heartbeat.at_most(RECHECK)); // looked at again
+            if let Some(reason) = waker.take_reason() {
+                return Err(reason);
+            }
+            if Instant::now() >= deadline {
+                return Err(Disconnect::NotReplaced);
+            }
+        }
+    }
+}
+
+/// The place of a connection that serves a Proxy; free again when this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    proxies: Arc<ServedProxies>,
+    waker: Arc<Waker>,
+    /// Dropped to wake who waits for the place: after the entry is gone.
+    _alive: Sender<()>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.proxies.0).retain(|served| !Arc::ptr_eq(&served.waker, &self.waker));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(instance: &str, side: Side) -> Identity {
+        Identity {
+            side,
+            instance: instance.into(),
+            data_provider: None,
+        }
+    }
+
+    #[test]
+    fn the_same_proxy_waits_for_its_older_connection_and_others_do_not() {
+        let proxies = Arc::<ServedProxies>::default();
+        let waker = || Arc::new(Waker::new().unwrap());
+        let heartbeat = Heartbeat::new(None);
+        let enter = |identity: Identity, waker: &Arc<Waker>| {
+            proxies.enter(identity, waker, "the later one", &heartbeat)
+        };
+        let (first, second, third) = (waker(), waker(), waker());
+        let place = enter(identity("one", Side::Data), &first).unwrap();
+        let _others = [("one", Side::Metadata), ("two", Side::Data)]
+            .map(|(name, side)| enter(identity(name, side), &waker()).unwrap());
+        assert!(!first.is_ended());
+        std::thread::scope(|scope| {
+            let entered = scope.spawn(|| enter(identity("one", Side::Data), &second).unwrap());
+            while !first.is_ended() {
+                std::thread::yield_now();
+            }
+            let reason = first.take_reason().unwrap();
+            assert!(matches!(reason, Disconnect::Replaced(by) if by == "the later one"));
+            assert!(!entered.is_finished());
+            drop(place);
+            drop(entered.join().unwrap());
+        });
+        // Who is ended while it waits does not come in.
+        let _place = enter(identity("one", Side::Data), &first).unwrap();
+        third.end(Disconnect::Closed);
+        let refused = enter(identity("one", Side::Data), &third).unwrap_err();
+        assert!(matches!(refused, Disconnect::Closed));
+    }
+}
