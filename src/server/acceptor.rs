@@ -11,6 +11,7 @@ use super::dispatch::{STEADY, Service};
 use super::failures::Failures;
 use super::socket::prepare;
 use super::status::{Connections, Phase, Status};
+use super::tls::{HANDSHAKE_TIMEOUT, Session, Tls};
 use super::transport::Transport;
 use super::waker::Waker;
 use crate::ari::Side;
@@ -115,6 +116,8 @@ pub(super) struct Port {
     pub accepted: Arc<Accepted>,
     /// Whom to let in; whoever comes if there are none.
     pub allow: Vec<Network>,
+    /// TLS, if it is wanted.
+    pub tls: Option<Tls>,
     /// Makes what serves one connection.
     pub service: Box<dyn Fn() -> Box<dyn Service> + Send + Sync>,
 }
@@ -146,6 +149,9 @@ impl Acceptor {
         ));
         status.set(Phase::Listening);
         port.connections.add(&status);
+        if let Some(tls) = &port.tls {
+            tls.warn(&connection);
+        }
         Ok(Acceptor {
             listener,
             connection,
@@ -242,7 +248,7 @@ impl Port {
     /// Serves a connection from its beginning to its end. `listening` is what the log knows the port by.
     fn serve(&self, incoming: &Arc<Incoming>, caller: &Caller, listening: &Connection) {
         let Incoming { waker, status, .. } = &**incoming;
-        let transport = match self.transport(incoming) {
+        let transport = match self.transport(incoming, listening) {
             Ok(transport) => transport,
             Err(reason) => {
                 let turned_away = &self.connections.turned_away;
@@ -273,7 +279,18 @@ impl Port {
         }
     }
 
-    fn transport(&self, incoming: &Incoming) -> Result<Transport, Disconnect> {
-        Ok(Transport::Plain(Arc::clone(&incoming.socket)))
+    fn transport(
+        &self,
+        incoming: &Incoming,
+        listening: &Connection,
+    ) -> Result<Transport, Disconnect> {
+        let socket = Arc::clone(&incoming.socket);
+        let Some(tls) = &self.tls else {
+            return Ok(Transport::Plain(socket));
+        };
+        let endpoint = tls.endpoint(listening);
+        incoming.status.reader.beat_before(HANDSHAKE_TIMEOUT);
+        let session = Session::establish(socket, endpoint).map_err(Disconnect::Tls)?;
+        Ok(Transport::Tls(Box::new(session)))
     }
 }

@@ -30,12 +30,17 @@ pub struct Network {
 }
 
 impl Network {
+    fn new(address: u128, prefix: u32) -> Network {
+        let address = address & !u128::MAX.checked_shr(prefix).unwrap_or(0);
+        Network { address, prefix }
+    }
+
     /// Whether an address is in the network.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = mapped(address);
         // A network that is wider than all of IPv4 is one of IPv6.
-        is_ipv4(address) == is_ipv4(self.address) && masked(address, self.prefix) == self.address
+        is_ipv4(address) == is_ipv4(self.address) && *self == Network::new(address, self.prefix)
     }
 }
 
@@ -48,11 +53,6 @@ fn mapped(address: IpAddr) -> u128 {
 
 fn is_ipv4(address: u128) -> bool {
     address >> u32::BITS == 0xffff
-}
-
-/// The first bits of an address, the others being zero.
-fn masked(address: u128, prefix: u32) -> u128 {
-    address & !u128::MAX.checked_shr(prefix).unwrap_or(0)
 }
 
 /// What an error says is meant to stand behind the text that was parsed, and a colon.
@@ -76,15 +76,10 @@ impl FromStr for Network {
             Some((text, Ok(prefix))) if prefix <= bits && !text.starts_with('+') => prefix,
             Some(_) => return Err(format!("not a number from 0 to {bits} behind the /")),
         };
-        let (whole, prefix) = (mapped(address), before + prefix);
-        let address = masked(whole, prefix);
-        let network = Network { address, prefix };
-        if address != whole {
-            let prefix = u128::BITS;
-            let alone = Network {
-                address: whole,
-                prefix,
-            };
+        let address = mapped(address);
+        let network = Network::new(address, before + prefix);
+        if network.address != address {
+            let alone = Network::new(address, u128::BITS);
             return Err(format!(
                 "not a network, since bits behind its prefix are set; {network} is one, and {alone} \
                  an address alone"

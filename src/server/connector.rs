@@ -45,14 +45,18 @@ impl Connector {
     ) -> Result<Connector, TlsError> {
         let tls = config.tls.clone();
         let tls = tls.map(|settings| Tls::new(settings, &host.name));
+        let tls = tls.transpose()?;
         let side = service.side();
         let connection = Connection::new(format!("{side} {}", host.address(side, port)));
         let status = Arc::new(Status::new(connection.name(), heartbeat, lost_updates));
+        if let Some(tls) = &tls {
+            tls.warn(&connection);
+        }
         let member = host.affinity.add(connection.name());
         Ok(Connector {
             port: host.port(side, port),
             host,
-            tls: tls.transpose()?,
+            tls,
             proxy: ProxyConnection::new(config, connection, member.clone(), service, status),
             member,
             backoff: Backoff::default(),
@@ -133,18 +137,18 @@ impl Connector {
         Ok(self.proxy.run(&transport, how, true, &waker))
     }
 
-    fn transport(&mut self, socket: TcpStream) -> Result<Transport, Disconnect> {
+    fn transport(&self, socket: TcpStream) -> Result<Transport, Disconnect> {
         let socket = Arc::new(socket);
-        let Some(tls) = &mut self.tls else {
+        let Some(tls) = &self.tls else {
             return Ok(Transport::Plain(socket));
         };
         let ProxyConnection {
             connection, status, ..
         } = &self.proxy;
         status.reader.beat_before(tls.longest_read());
-        let client = tls.client(connection).map_err(Disconnect::Tls)?;
+        let endpoint = tls.endpoint(connection);
         status.reader.beat_before(tls::HANDSHAKE_TIMEOUT);
-        let session = Session::establish(socket, client).map_err(Disconnect::Tls)?;
+        let session = Session::establish(socket, endpoint).map_err(Disconnect::Tls)?;
         Ok(Transport::Tls(Box::new(session)))
     }
 }

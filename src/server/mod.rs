@@ -83,7 +83,7 @@ use std::mem;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use tls::TlsError;
+use tls::{Tls, TlsError};
 
 /// Where the Proxies are, and how to connect to them: what the providers of one adapter share.
 ///
@@ -346,9 +346,12 @@ impl Servers {
                 ),
             });
             if let Some(settings) = self.config.tls.clone() {
-                let tls = tls::Tls::new(settings, &host.name).map_err(StartError::Tls)?;
+                let tls = Tls::new(settings, &host.name).map_err(StartError::Tls)?;
                 found.extend(tls.describe());
             }
+        }
+        if let Some(tls) = self.listening_tls()? {
+            found.extend(tls.describe());
         }
         let switch = |is_on| if is_on { "Y" } else { "N" };
         let tls = switch(self.config.tls.is_some());
@@ -421,6 +424,7 @@ impl Servers {
         service: Box<dyn Fn() -> Box<dyn Service> + Send + Sync>,
     ) -> Result<ProviderServer, StartError> {
         self.guard(self.current_credentials().as_ref())?;
+        let tls = self.listening_tls()?;
         let connections = Arc::<Connections>::default();
         let mut listeners = Vec::new();
         for name in &self.listen {
@@ -448,6 +452,7 @@ impl Servers {
         }
         let port = Arc::new(Port {
             side,
+            tls,
             config: self.config.clone(),
             heartbeat: self.heartbeat,
             connections: Arc::clone(&connections),
@@ -465,6 +470,16 @@ impl Servers {
             connections,
             shutdown: Arc::clone(&self.config.shutdown),
         })
+    }
+
+    /// TLS for Proxies that connect, if they do.
+    fn listening_tls(&self) -> Result<Option<Tls>, StartError> {
+        let settings = self.config.tls.clone();
+        let settings = settings.filter(|_| !self.listen.is_empty());
+        settings
+            .map(Tls::server)
+            .transpose()
+            .map_err(StartError::Tls)
     }
 
     /// Requests the end, and does not wait.

@@ -24,7 +24,7 @@ pub type DataProviderServer = ProviderServer;
 
 impl ProviderServer {
     /// Blocks until the end is requested ([`Servers::request_stop`](super::Servers::request_stop)), which is the end of all
-    /// providers of the same [`Servers`].
+    /// providers of the same [`Servers`](super::Servers).
     pub fn wait(&self) {
         self.shutdown.wait_for_request();
     }

@@ -6,9 +6,9 @@
 //! save time are worth.)
 //!
 //! `cargo bench -- --help` names the options. The way of a figure through the modules: [`options`]
-//! → a section ([`throughput`], [`kit`], [`tls`], [`sessions`], [`footprint`], [`calls`], [`growth`]) →
+//! → a section ([`throughput`], [`kit`], [`tls`], [`sessions`], [`servers`], [`footprint`], [`calls`], [`growth`]) →
 //! [`turns`] → [`subject`], a process under measurement on its [`proxies`] → [`load`], the
-//! generator, a [`flow`] of a [`script`] over a [`wire`] → [`stats`] → [`table`].
+//! generator, a [`flow`] of a [`script`], or one that is [`spread`] over servers, over a [`wire`] → [`stats`] → [`table`].
 
 mod calls;
 mod clients;
@@ -26,7 +26,9 @@ mod procfs;
 mod proxies;
 mod relay;
 mod script;
+mod servers;
 mod sessions;
+mod spread;
 mod stats;
 mod subject;
 mod table;
@@ -101,6 +103,9 @@ fn run(options: &Options) -> io::Result<()> {
     if options.wants("sessions") {
         sessions::run(options, &adapter, &relay, &mut goals)?;
         sessions::run_kept(options, &adapter)?;
+    }
+    if options.wants("servers") {
+        servers::run(options, &adapter, &mut goals)?;
     }
     if options.wants("start") {
         footprint::run(options, &adapter, &relay, &build, &mut goals)?;

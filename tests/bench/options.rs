@@ -14,8 +14,8 @@ const HELP: &str = "\
 Measures the chat adapter against a bare relay, in turns. Usage: cargo bench -- [OPTIONS]
 
   --quick             a first impression: short measurements, three rounds, up to 100,000 sessions
-  --only ROWS         only these, separated by commas: throughput, kit, tls, sessions, start,
-                      calls
+  --only ROWS         only these, separated by commas: throughput, kit, tls, sessions, servers,
+                      start, calls
   --outstanding LIST  of the messages outstanding only these, separated by commas: 1, 64, 256, 4096
   --growth            instead, how cost grows with outstanding, text length, sessions, cores
   --floor             against a relay that knows the load beforehand and looks nothing up
@@ -114,7 +114,15 @@ impl Options {
 }
 
 fn rows(list: &str) -> Result<Vec<String>, lexopt::Error> {
-    const KNOWN: [&str; 6] = ["throughput", "kit", "tls", "sessions", "start", "calls"];
+    const KNOWN: [&str; 7] = [
+        "throughput",
+        "kit",
+        "tls",
+        "sessions",
+        "servers",
+        "start",
+        "calls",
+    ];
     let names: Vec<_> = list.split(',').map(|name| name.trim().to_owned()).collect();
     match names.iter().find(|name| !KNOWN.contains(&name.as_str())) {
         Some(stranger) => Err(format!("--only {stranger}: not one of {}", KNOWN.join(", ")).into()),

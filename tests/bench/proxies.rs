@@ -48,16 +48,19 @@ pub(crate) struct Proxies {
     metadata: TcpListener,
     data: TcpListener,
     tls: Option<Arc<ServerConfig>>,
+    /// What both call themselves.
+    instance: String,
 }
 
 impl Proxies {
-    /// Listens on two ports of this host that are free.
-    pub(crate) fn listen(tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+    /// Listens on two ports of this host that are free; `number` tells servers apart.
+    pub(crate) fn listen(number: usize, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         Ok(Self {
             metadata: listen()?,
             data: listen()?,
             tls,
+            instance: format!("hewbc3ikbbctyui{number}"),
         })
     }
 
@@ -74,8 +77,8 @@ impl Proxies {
     pub(crate) fn serve(&self, pid: Pid) -> io::Result<(Connections, Instant)> {
         let tls = self.tls.as_ref();
         let (metadata, data) = thread::scope(|scope| {
-            let metadata = scope.spawn(|| accept(&self.metadata, pid, tls, "MPI"));
-            let data = accept(&self.data, pid, tls, "DPI");
+            let metadata = scope.spawn(|| accept(&self.metadata, pid, tls, "MPI", &self.instance));
+            let data = accept(&self.data, pid, tls, "DPI", &self.instance);
             (metadata.join().expect("shaking hands does not panic"), data)
         });
         let ((metadata, metadata_ready), (mut data, data_ready)) = (metadata?, data?);
@@ -98,6 +101,7 @@ fn accept(
     pid: Pid,
     tls: Option<&Arc<ServerConfig>>,
     method: &str,
+    instance: &str,
 ) -> io::Result<(Channel, Instant)> {
     let process = pidfd_open(pid, PidfdFlags::empty())?;
     let mut events = [
@@ -128,7 +132,7 @@ fn accept(
     let id = "10000010c3e4d0462";
     channel.say(&format!(
         "{id}|{method}|S|ARI.version|S|1.9.1|S|keepalive_hint.millis|S|8000\
-         |S|adapters_conf.id|S|PROXY_PYTHONCHAT|S|proxy.instance_id|S|hewbc3ikbbctyui"
+         |S|adapters_conf.id|S|PROXY_PYTHONCHAT|S|proxy.instance_id|S|{instance}"
     ))?;
     expect(
         &channel.read_line()?,

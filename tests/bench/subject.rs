@@ -121,7 +121,7 @@ impl Subject {
     /// Starts the program and brings it to where it relays. [`ErrorKind::Unsupported`] says that it
     /// rejected its arguments.
     pub(crate) fn start(program: &Program) -> io::Result<Self> {
-        let proxies = Proxies::listen(program.tls.clone())?;
+        let proxies = Proxies::listen(0, program.tls.clone())?;
         let mut command = program.command(proxies.ports()?);
         let begun = Instant::now();
         let child = command.spawn()?;
@@ -194,6 +194,42 @@ impl Subject {
         kill_process(pid(self.pid()?)?, Signal::KILL)?;
         self.process.child.wait()?;
         Ok(())
+    }
+}
+
+/// The adapter with several servers.
+pub(crate) struct Cluster {
+    // Before the connections, for the same reason.
+    process: Process,
+    /// The connections of each, open and subscribed.
+    pub(crate) servers: Vec<Connections>,
+}
+
+impl Cluster {
+    /// Starts the adapter with so many servers, and brings it to where it relays.
+    pub(crate) fn start(adapter: &Program, count: usize) -> io::Result<Self> {
+        let mut command = Command::new(&adapter.path);
+        command.args(["--log", "warn"]);
+        let mut proxies = Vec::new();
+        for number in 0..count {
+            let server = Proxies::listen(number, None)?;
+            let [metadata, data] = server.ports()?;
+            command.args(["--host", &format!("127.0.0.1:{metadata}:{data}")]);
+            proxies.push(server);
+        }
+        let process = Process {
+            child: command.spawn()?,
+            traced: false,
+        };
+        let pid = pid(process.child.id())?;
+        let serve = |server: &Proxies| Ok(server.serve(pid)?.0);
+        let servers = proxies.iter().map(serve).collect::<io::Result<_>>()?;
+        Ok(Self { process, servers })
+    }
+
+    /// The process id of the adapter.
+    pub(crate) fn pid(&self) -> io::Result<u32> {
+        self.process.program()
     }
 }
 

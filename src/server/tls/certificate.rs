@@ -1,5 +1,5 @@
-//! What is read of a certificate by hand: the names, for messages, and whether it is an authority's,
-//! for trust.
+//! What is read of a certificate by hand: the names, for messages, whether it is an authority's, for
+//! trust, and what it may be used for.
 //!
 //! `rustls` and `webpki` keep both to themselves, and `webpki` rejects certificates of version 1, which
 //! old tools still make. Nothing here verifies anything: a certificate that is no good DER just has no
@@ -20,6 +20,14 @@ const EXTENSIONS: u8 = 0xa3;
 
 /// 2.5.29.19.
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+
+/// 2.5.29.37, and below it the one that stands for all.
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0];
+
+/// 1.3.6.1.5.5.7.3.1 and 1.3.6.1.5.5.7.3.2: what a server and a client is for.
+pub(super) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 
 /// 2.5.4.3, 2.5.4.10 and 2.5.4.11: common name, organisation, organisational unit.
 const ATTRIBUTES: [&[u8]; 3] = [&[0x55, 4, 3], &[0x55, 4, 10], &[0x55, 4, 11]];
@@ -77,19 +85,29 @@ fn is_authority(certificate: &[u8]) -> Option<bool> {
     if values(version).next()? != (INTEGER, &[2]) {
         return None;
     }
-    let extensions = fields.find(|(tag, _)| *tag == EXTENSIONS);
-    let extensions = extensions.and_then(|(_, list)| content(list));
-    let constraints = values(extensions.unwrap_or_default()).find_map(|(_, extension)| {
-        let mut parts = values(extension);
-        let is_wanted = parts.next()? == (OID, BASIC_CONSTRAINTS);
-        // Whether the extension is critical may stand in between.
-        parts.last().filter(|_| is_wanted)
-    });
-    let Some((_, constraints)) = constraints else {
+    let Some(constraints) = extension(certificate, BASIC_CONSTRAINTS) else {
         return Some(false);
     };
     let authority = values(content(constraints)?).next();
     Some(authority.is_some_and(|(tag, value)| tag == BOOLEAN && value != [0]))
+}
+
+/// Whether a certificate is for this extended key usage; one that has none is for all.
+pub(super) fn is_for(certificate: &[u8], usage: &[u8]) -> bool {
+    let usages = extension(certificate, EXTENDED_KEY_USAGE).and_then(content);
+    usages.is_none_or(|usages| values(usages).any(|(_, id)| id == usage || id == ANY_USAGE))
+}
+
+/// What is in an extension of a certificate, if it has that.
+fn extension<'a>(certificate: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    let (_, extensions) = fields(certificate)?.find(|(tag, _)| *tag == EXTENSIONS)?;
+    values(content(extensions)?).find_map(|(_, extension)| {
+        let mut parts = values(extension);
+        let is_wanted = parts.next()? == (OID, wanted);
+        // Whether the extension is critical may stand in between.
+        let (_, value) = parts.last().filter(|_| is_wanted)?;
+        Some(value)
+    })
 }
 
 /// The public key in a certificate of any version.

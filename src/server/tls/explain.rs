@@ -3,10 +3,10 @@
 //! All sentences about a peer are here; what is wrong with files is said where they are read. Nothing here
 //! decides anything: what is accepted was decided when an error comes here.
 
-use super::Client;
 use super::certificate::{best_attribute, names, until};
-use super::client_certificate::Answer;
+use super::endpoint::{Endpoint, Role};
 use super::error::TlsError;
+use super::identity::Answer;
 use super::keys::{self, USABLE};
 use crate::ari::escape::Escaped;
 use jiff::Timestamp;
@@ -26,8 +26,8 @@ const MAY_WANT_CERTIFICATE: &str = "the Proxy ended the connection without a wor
 const UNFIT: &str = "the client certificate's key can sign in no way that the Proxy accepts; another \
      kind of key may: RSA, ECDSA, Ed25519";
 
-const GIVE_IT: &str =
-    "a server's certificate that is itself given with --tls-ca FILE is accepted as it is";
+const SHOWS_NONE: &str = "the Proxy shows no client certificate, and --tls-client-ca demands one: it \
+     must be in the keystore of that Proxy";
 
 /// So many names of a certificate are listed.
 const MAX_NAMES: usize = 10;
@@ -43,7 +43,7 @@ pub enum Stage {
     Service,
 }
 
-impl Client {
+impl Endpoint {
     /// Explains an error of the connection; `None` if it is the system's, not one of TLS.
     pub(super) fn explain(&self, error: &io::Error, stage: Stage) -> Option<TlsError> {
         use InvalidMessage as I;
@@ -62,15 +62,22 @@ impl Client {
                 | I::UnknownProtocolVersion
                 | I::MessageTooLarge
                 | I::InvalidEmptyPayload,
-            ) if stage == Stage::Handshake => {
-                TlsError::lasting("the peer speaks no TLS; is --tls meant for this port?")
-            }
+            ) if stage == Stage::Handshake => TlsError::lasting(match self.role {
+                Role::Client(..) => "the peer speaks no TLS; is --tls meant for this port?",
+                Role::Server { .. } => {
+                    "the peer speaks no TLS; a Proxy does with tls=Y, or leave out --tls"
+                }
+            }),
             Error::InvalidMessage(I::HandshakePayloadTooLarge) => {
-                TlsError::lasting("the server's certificate with its chain is larger than 64 KiB")
+                TlsError::lasting("the peer's certificate with its chain is larger than 64 KiB")
             }
             Error::PeerIncompatible(
-                P::ServerTlsVersionIsDisabledByOurConfig | P::ServerDoesNotSupportTls12Or13,
+                P::ServerTlsVersionIsDisabledByOurConfig
+                | P::ServerDoesNotSupportTls12Or13
+                | P::SupportedVersionsExtensionRequired
+                | P::Tls12NotOffered,
             ) => TlsError::lasting(OLD_TLS),
+            Error::NoCertificatesPresented => TlsError::lasting(SHOWS_NONE),
             Error::PeerIncompatible(why) => {
                 TlsError::lasting(format_args!("no common ground with the peer: {why:?}"))
             }
@@ -89,20 +96,24 @@ impl Client {
 
     fn certificate(&self, error: &CertificateError) -> String {
         use CertificateError as E;
-        // None if the server failed to prove that it has the key.
+        let (peer, option) = self.peer();
+        let give_it = format!(
+            "a {peer}'s certificate that is itself given with {option} FILE is accepted as it is"
+        );
+        // None if the peer failed to prove that it has the key.
         let sent = self.verifier.rejected.get().map_or(&[][..], Vec::as_slice);
         let own = sent.first().and_then(|own| names(own));
         let is_self_issued = own.is_some_and(|(issuer, subject)| issuer == subject);
         let is_self_signed = is_self_issued && sent.len() == 1;
         let whose = match sent.len() {
-            ..=1 => "the server's certificate",
-            _ => "the server's certificate, or one of those it sent along,",
+            ..=1 => format!("the {peer}'s certificate"),
+            _ => format!("the {peer}'s certificate, or one of those it sent along,"),
         };
         let unusable = sent.iter().find_map(keys::unusable);
         let unusable = unusable.map_or(String::new(), |kind| format!(" ({kind})"));
         match error {
             E::ExpiredContext { not_after, .. } => {
-                format!("{whose} expired on {}; {GIVE_IT}", date(*not_after))
+                format!("{whose} expired on {}; {give_it}", date(*not_after))
             }
             E::NotValidYetContext {
                 time, not_before, ..
@@ -113,8 +124,11 @@ impl Client {
                      says {now}"
                 )
             }
-            E::NotValidForNameContext { presented, .. } => {
-                let expected = self.name.to_str();
+            E::NotValidForNameContext {
+                expected,
+                presented,
+            } => {
+                let expected = expected.to_str();
                 let subject = own.and_then(|(_, subject)| best_attribute(subject));
                 let carried = carried(presented, subject);
                 format!(
@@ -129,19 +143,26 @@ impl Client {
             E::BadSignature if !sent.is_empty() && unusable.is_empty() => {
                 format!("{whose} was not signed by the issuer that is trusted, but by a namesake")
             }
-            E::BadSignature if sent.is_empty() => {
-                "the server does not prove that it has the key of its \
-                 certificate: a bad signature, or an RSA key of less than 2048 bits"
-                    .to_owned()
-            }
+            E::BadSignature if sent.is_empty() => format!(
+                "the {peer} does not prove that it has the key of its certificate: a bad \
+                 signature, or an RSA key of less than 2048 bits"
+            ),
             E::BadSignature
             | E::UnsupportedSignatureAlgorithmContext { .. }
             | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => format!(
                 "{whose} was signed by a key, or in a way, that cannot be used here{unusable}; \
-                 {GIVE_IT}"
+                 {give_it}"
             ),
-            E::Other(other) => format!("{whose} is not accepted: {}; {GIVE_IT}", other.0),
-            other => format!("{whose} is not accepted: {other}; {GIVE_IT}"),
+            E::Other(other) => format!("{whose} is not accepted: {}; {give_it}", other.0),
+            other => format!("{whose} is not accepted: {other}; {give_it}"),
+        }
+    }
+
+    /// What the peer is called whose certificate is verified, and the option that trusts it.
+    fn peer(&self) -> (&'static str, &'static str) {
+        match self.role {
+            Role::Client(..) => ("server", "--tls-ca"),
+            Role::Server { .. } => ("Proxy", "--tls-client-ca"),
         }
     }
 
@@ -149,18 +170,21 @@ impl Client {
         let issuer = sent.last().and_then(|last| names(last));
         let issuer = issuer.and_then(|(issuer, _)| best_attribute(issuer));
         let issuer = issuer.as_deref().unwrap_or("somebody without a name");
+        let (peer, option) = self.peer();
         let what = match is_self_signed {
-            true => "the server's certificate is self-signed",
-            false => "unknown issuer of the server's certificate",
+            true => format!("the {peer}'s certificate is self-signed"),
+            false => format!("unknown issuer of the {peer}'s certificate"),
         };
         let remedy = match self.verifier.trust.given.is_empty() {
-            true => "--tls-ca FILE trusts the issuer's certificate in FILE, or the server's own",
-            false => "it is not among the certificates given with --tls-ca",
+            true => {
+                "--tls-ca FILE trusts the issuer's certificate in FILE, or the server's own".into()
+            }
+            false => format!("it is not among the certificates given with {option}"),
         };
         format!("{what}: \"{issuer}\"; {remedy}")
     }
 
-    /// What an alert means to a client that is not yet in service; `None` if nothing in particular.
+    /// What an alert means to an end that is not yet in service; `None` if nothing in particular.
     fn alert(&self, alert: AlertDescription) -> Option<String> {
         use AlertDescription as A;
         Some(match (alert, self.resolver.answer.get()) {
@@ -181,9 +205,19 @@ impl Client {
                 | A::CertificateExpired
                 | A::CertificateUnknown
                 | A::UnknownCA
-                | A::AccessDenied,
-                Some(Answer::Certificate | Answer::Unfit),
-            ) => format!("the Proxy refuses the client certificate ({alert:?}); see --tls-cert"),
+                | A::AccessDenied
+                | A::DecryptError,
+                answer,
+            ) => match (&self.role, answer) {
+                (Role::Server { .. }, _) => format!(
+                    "the Proxy refuses the certificate of --tls-cert ({alert:?}): its truststore \
+                     must vouch for it, and it must carry the name in remote_host"
+                ),
+                (_, Some(Answer::Certificate | Answer::Unfit)) => {
+                    format!("the Proxy refuses the client certificate ({alert:?}); see --tls-cert")
+                }
+                _ => return None,
+            },
             (A::HandshakeFailure, _) => {
                 format!(
                     "the peer finds no cipher in common, or refuses for a reason \
@@ -191,10 +225,15 @@ impl Client {
                      here; what can: {USABLE}"
                 )
             }
-            (A::UnrecognisedName, _) => {
-                let name = self.name.to_str();
-                format!("the peer knows no server named {name}; --tls-name NAME asks for another")
-            }
+            (A::UnrecognisedName, _) => match &self.role {
+                Role::Server { .. } => return None,
+                Role::Client(name) => {
+                    let name = name.to_str();
+                    format!(
+                        "the peer knows no server named {name}; --tls-name NAME asks for another"
+                    )
+                }
+            },
             (A::InsufficientSecurity, _) => {
                 "the peer wants stronger ciphers than those that are spoken here".into()
             }

@@ -1,10 +1,9 @@
 //! The handshake. One thread does it all, with a socket that nobody else uses yet.
 
-use super::{Client, Stage, TlsError};
-use rustls::ClientConnection;
+use super::{Endpoint, Role, Stage, TlsError};
+use rustls::Connection;
 use std::io;
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a handshake may take.
@@ -20,19 +19,19 @@ const TICK: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`TlsError`], after [`HANDSHAKE_TIMEOUT`] at the latest.
-pub(super) fn handshake(client: &Client, socket: &TcpStream) -> Result<ClientConnection, TlsError> {
-    let connection = ClientConnection::new(Arc::clone(&client.config), client.name.clone());
-    let mut connection = connection.map_err(TlsError::lasting)?;
+pub(super) fn handshake(endpoint: &Endpoint, socket: &TcpStream) -> Result<Connection, TlsError> {
+    let mut connection = endpoint.start().map_err(TlsError::lasting)?;
     connection.set_buffer_limit(None); // batches are bounded before they come here
     let mut has_answered = false;
-    let Err(error) = exchange(client, &mut connection, socket, &mut has_answered) else {
+    let Err(error) = exchange(endpoint, &mut connection, socket, &mut has_answered) else {
         return Ok(connection);
     };
-    let perhaps = match has_answered {
-        true => "",
-        false => "; perhaps it speaks no TLS",
+    let perhaps = match (has_answered, &endpoint.role) {
+        (true, _) => "",
+        (false, Role::Client(..)) => "; perhaps it speaks no TLS",
+        (false, Role::Server { .. }) => "; it said nothing, as a Proxy without tls=Y does",
     };
-    let explained = client.explain(&error, Stage::Handshake);
+    let explained = endpoint.explain(&error, Stage::Handshake);
     Err(explained.unwrap_or_else(|| {
         TlsError::temporary(match error.kind() {
             // One of the system's own is about TCP.
@@ -53,13 +52,14 @@ pub(super) fn handshake(client: &Client, socket: &TcpStream) -> Result<ClientCon
 /// Sends and receives until the handshake is done. Not `complete_io` of `rustls`, which a peer that
 /// sends a byte now and then would keep for hours.
 fn exchange(
-    client: &Client,
-    connection: &mut ClientConnection,
+    endpoint: &Endpoint,
+    connection: &mut Connection,
     mut socket: &TcpStream,
     has_answered: &mut bool,
 ) -> io::Result<()> {
     let start = Instant::now();
-    let mut is_logged = false;
+    // Of a server there is one at a time; whoever connects could fill the log.
+    let mut is_logged = matches!(endpoint.role, Role::Server { .. });
     socket.set_read_timeout(Some(TICK))?;
     loop {
         while connection.wants_write() {
@@ -78,7 +78,7 @@ fn exchange(
                 false => "does the peer speak TLS?",
             };
             let line = format_args!("TLS: no handshake within {seconds} s; {doubt}");
-            client.connection.trouble(line);
+            endpoint.connection.trouble(line);
             is_logged = true;
         }
         match connection.read_tls(&mut socket) {

@@ -1,14 +1,15 @@
-//! TLS to a Proxy, built on `rustls`: what is trusted, the client certificate, the handshake, and a
-//! session that one thread reads while another writes.
+//! TLS, built on `rustls`, in both roles: what is trusted, the certificate that is shown, the handshake,
+//! and a session that one thread reads while another writes.
 //!
 //! It knows sockets, but nothing of the protocol that runs over them.
 
 mod certificate;
-mod client_certificate;
+mod endpoint;
 mod error;
 mod explain;
 mod files;
 mod handshake;
+mod identity;
 mod keys;
 mod session;
 mod trust;
@@ -19,17 +20,15 @@ pub(super) use handshake::HANDSHAKE_TIMEOUT;
 pub(super) use session::{RecordLimit, Session};
 
 use crate::ari::escape::Escaped;
-use crate::provider::Connection;
+use crate::provider::{Connection, lock};
 use crate::server::file::When;
-use client_certificate::{ClientCertificate, Resolver};
+use endpoint::{Endpoint, Role};
 use explain::describe;
-use rustls::ClientConfig;
-use rustls::client::Resumption;
-use rustls::crypto::ring;
+use identity::{Identity, Resolver};
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use trust::{Trust, Verifier, names};
 
@@ -37,14 +36,15 @@ use trust::{Trust, Verifier, names};
 /// errors do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Trust exactly what is in these files; the platform's store when there are none.
+    /// Trust as servers exactly what is in these files; the platform's store when there are none.
     pub ca: Vec<PathBuf>,
     /// The name that the server's certificate must carry, when it is not the host's.
     pub name: Option<String>,
-    /// A client certificate: the file of its chain, and the file of its key.
+    /// A certificate: the file of its chain, and the file of its key. It is shown to servers that ask
+    /// for one, and to all clients.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// Let in Proxies with a certificate of exactly the authorities in these files; not asked for one when
-    /// there are none.
+    /// Accept as clients exactly those that these files vouch for; when there are none, no client is
+    /// asked who it is.
     pub client_ca: Vec<PathBuf>,
 }
 
@@ -61,22 +61,32 @@ impl fmt::Display for Settings {
         }
         match &self.identity {
             Some((certificate, _)) => {
-                write!(f, ", client certificate {})", Escaped::of(certificate))
+                write!(f, ", client certificate {}", Escaped::of(certificate))?;
             }
-            None => f.write_str(", no client certificate)"),
+            None => f.write_str(", no client certificate")?,
         }
+        if !self.client_ca.is_empty() {
+            write!(f, ", clients trusted by {}", names(&self.client_ca))?;
+        }
+        f.write_str(")")
     }
 }
 
-/// TLS for the connections to one port, one after the other.
+/// TLS in one role: for the connections to one port, or for those that are accepted.
 ///
 /// The files are read again for each; while they are no good, what was read last is used.
 #[derive(Debug)]
 pub(super) struct Tls {
     settings: Settings,
-    name: ServerName<'static>,
+    role: Role,
+    loaded: Mutex<Loaded>,
+}
+
+/// What the files held when they were last good.
+#[derive(Debug)]
+struct Loaded {
     trust: Arc<Trust>,
-    certificate: ClientCertificate,
+    identity: Identity,
     logged: Logged,
 }
 
@@ -87,14 +97,15 @@ struct Logged {
     origin: String,
     /// Why it cannot be read again.
     trust_error: String,
-    /// Why the client certificate cannot be read again.
-    certificate_error: String,
-    /// What is wrong with the mode of the key's file.
-    warning: String,
+    /// Why the certificate cannot be read again.
+    identity_error: String,
+    /// What is wrong with the certificate, or the mode of the key's file.
+    warnings: Vec<String>,
 }
 
 impl Tls {
-    /// Reads all files for the first time. `host` is the name to verify, unless `settings` has one.
+    /// Reads all files for the first time, to call servers. `host` is the name to verify, unless
+    /// `settings` has one.
     ///
     /// # Errors
     /// [`TlsError`], naming the file or the name that is no good.
@@ -106,137 +117,174 @@ impl Tls {
                 "{name} is not a name that a certificate can carry; --tls-name NAME gives one"
             ))
         })?;
-        Ok(Tls {
-            trust: Arc::new(Trust::read(&settings.ca, When::Start)?),
-            certificate: ClientCertificate::read(settings.identity.as_ref(), When::Start)?,
-            settings,
-            name,
+        Tls::start(settings, Role::Client(name))
+    }
+
+    /// Reads all files for the first time, to be called by clients. They must show a certificate if
+    /// [`Settings::client_ca`] says whose: a handshake that comes to its end has verified it then.
+    ///
+    /// # Errors
+    /// [`TlsError`], naming the file that is no good, or the options that are missing.
+    pub fn server(settings: Settings) -> Result<Tls, TlsError> {
+        if settings.identity.is_none() {
+            let what = "who listens with --tls shows a certificate: give --tls-cert and --tls-key";
+            return Err(TlsError::lasting(what));
+        }
+        let verifies = !settings.client_ca.is_empty();
+        Tls::start(settings, Role::Server { verifies })
+    }
+
+    fn start(settings: Settings, role: Role) -> Result<Tls, TlsError> {
+        let (trust, identity) = read(&settings, &role, When::Start);
+        let loaded = Loaded {
+            trust: Arc::new(trust?),
+            identity: identity?,
             logged: Logged::default(),
+        };
+        Ok(Tls {
+            settings,
+            role,
+            loaded: Mutex::new(loaded),
         })
     }
 
-    /// How long [`client`](Self::client) may take to read the files.
+    /// How long [`endpoint`](Self::endpoint) may take to read the files.
     pub fn longest_read(&self) -> Duration {
+        let Settings { ca, client_ca, .. } = &self.settings;
         // The platform's store, the chain, and the key.
-        When::Connection.longest(self.settings.ca.len() + 3)
+        When::Connection.longest(ca.len().max(client_ca.len()) + 3)
     }
 
     /// What the files hold, a line for each thing.
     pub fn describe(&self) -> Vec<String> {
-        let (name, trust) = (self.name.to_str(), &self.trust);
-        let mut lines = vec![
-            format!("TLS: the server's certificate must be for {name}"),
-            format!("TLS: trusting {}", trust.origin),
-        ];
-        let given = trust.given.iter();
-        lines.extend(given.map(|given| format!("TLS: trusting {}", describe(given))));
-        let own = &self.certificate;
-        if let Some(key) = &own.certified_key {
-            let certificate = describe(&key.cert[0]);
-            lines.push(format!(
-                "TLS: client certificate {certificate}; its key fits"
-            ));
+        let Loaded {
+            trust, identity, ..
+        } = &*lock(&self.loaded);
+        let (mut lines, trusting, certificate) = match &self.role {
+            Role::Client(name) => {
+                let name = name.to_str();
+                let line = format!("TLS: the server's certificate must be for {name}");
+                (vec![line], "trusting", "client certificate")
+            }
+            Role::Server { .. } => (vec![], "clients trusted by", "certificate for clients"),
+        };
+        let origin = [&trust.origin].into_iter().filter(|it| !it.is_empty());
+        let given = trust.given.iter().map(|given| describe(given));
+        let trusted = origin.cloned().chain(given);
+        lines.extend(trusted.map(|trusted| format!("TLS: {trusting} {trusted}")));
+        if let Some(key) = &identity.certified_key {
+            let own = describe(&key.cert[0]);
+            lines.push(format!("TLS: {certificate} {own}; its key fits"));
         }
-        if !own.warning.is_empty() {
-            lines.push(format!("TLS: {}", own.warning));
-        }
+        let warnings = identity.warnings.iter();
+        lines.extend(warnings.map(|warning| format!("TLS: {warning}")));
         lines
     }
 
+    /// Logs what an operator should know about the files, unless it was logged.
+    pub fn warn(&self, connection: &Connection) {
+        lock(&self.loaded).warn(connection);
+    }
+
     /// What the next connection is to use. `connection` is what the log knows of it.
-    ///
-    /// # Errors
-    /// [`TlsError`], when what was read does not fit together.
-    pub fn client(&mut self, connection: &Connection) -> Result<Client, TlsError> {
-        let logged = &mut self.logged;
-        let error = match Trust::read(&self.settings.ca, When::Connection) {
-            // Built-in roots are no substitute for a store that was there before.
-            Ok(trust) if self.trust.is_store && !trust.is_store => trust
-                .trouble
-                .unwrap_or("the platform's store is empty".into()),
-            Ok(trust) => {
-                self.trust = Arc::new(trust);
-                String::new()
-            }
-            Err(error) => error.message,
+    pub fn endpoint(&self, connection: &Connection) -> Endpoint {
+        let (trust, identity) = read(&self.settings, &self.role, When::Connection);
+        let mut loaded = lock(&self.loaded);
+        loaded.update(connection, trust, identity);
+        // Both keep what they learn of one peer.
+        let verifier = Verifier {
+            trust: Arc::clone(&loaded.trust),
+            rejected: OnceLock::new(),
         };
-        log_reload(
-            connection,
-            "what is trusted",
-            error,
-            &mut logged.trust_error,
-        );
-        let identity = self.settings.identity.as_ref();
-        let error = match ClientCertificate::read(identity, When::Connection) {
-            Ok(certificate) => {
-                self.certificate = certificate;
-                String::new()
-            }
-            Err(error) => error.message,
+        let resolver = Resolver {
+            certified_key: loaded.identity.certified_key.clone(),
+            answer: OnceLock::new(),
         };
-        log_reload(
-            connection,
-            "the client certificate",
-            error,
-            &mut logged.certificate_error,
-        );
-        let warning = &self.certificate.warning;
-        if logged.warning != *warning && !warning.is_empty() {
-            connection.trouble(format_args!("TLS: {warning}"));
+        Endpoint {
+            connection: connection.clone(),
+            role: self.role.clone(),
+            verifier: Arc::new(verifier),
+            resolver: Arc::new(resolver),
         }
-        logged.warning.clone_from(warning);
+    }
+}
+
+fn read(
+    settings: &Settings,
+    role: &Role,
+    when: When,
+) -> (Result<Trust, TlsError>, Result<Identity, TlsError>) {
+    let trust = match role {
+        Role::Client(_) => Trust::in_servers(&settings.ca, when),
+        Role::Server { .. } => Trust::given("--tls-client-ca", &settings.client_ca, when),
+    };
+    let identity = Identity::read(settings.identity.as_ref(), role, when);
+    (trust, identity)
+}
+
+impl Loaded {
+    /// Takes over what was read again, as far as it is good; logs what is news.
+    fn update(
+        &mut self,
+        connection: &Connection,
+        trust: Result<Trust, TlsError>,
+        identity: Result<Identity, TlsError>,
+    ) {
+        // Built-in roots are no substitute for a store that was there before.
+        let was_store = self.trust.is_store;
+        let trust = trust.and_then(|trust| match was_store && !trust.is_store {
+            true => Err(TlsError::lasting(
+                trust
+                    .trouble
+                    .unwrap_or("the platform's store is empty".into()),
+            )),
+            false => Ok(Arc::new(trust)),
+        });
+        let (name, logged) = (connection.name(), &mut self.logged);
+        let place = (&mut self.trust, &mut logged.trust_error);
+        take_over(trust, place, name, "what is trusted");
+        let place = (&mut self.identity, &mut logged.identity_error);
+        take_over(identity, place, name, "the certificate");
+        self.warn(connection);
         let origin = &self.trust.origin;
         let write = match self.trust.trouble {
             Some(_) => Connection::trouble,
             None => Connection::step,
         };
-        if logged.origin != *origin && write(connection, format_args!("TLS: trusting {origin}")) {
-            logged.origin.clone_from(origin);
+        let logged = &mut self.logged.origin;
+        if logged != origin && write(connection, format_args!("TLS: trusting {origin}")) {
+            logged.clone_from(origin);
         }
-        // Both keep what they learn of one server.
-        let verifier = Arc::new(Verifier {
-            trust: Arc::clone(&self.trust),
-            rejected: OnceLock::new(),
-        });
-        let resolver = Arc::new(Resolver {
-            certified_key: self.certificate.certified_key.clone(),
-            answer: OnceLock::new(),
-        });
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::lasting)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
-            .with_client_cert_resolver(Arc::clone(&resolver) as _);
-        // Each connection verifies its server by the files as they are then.
-        config.resumption = Resumption::disabled();
-        Ok(Client {
-            connection: connection.clone(),
-            config: Arc::new(config),
-            name: self.name.clone(),
-            verifier,
-            resolver,
-        })
+    }
+
+    fn warn(&mut self, connection: &Connection) {
+        let (logged, warnings) = (&mut self.logged.warnings, &self.identity.warnings);
+        for warning in warnings.iter().filter(|warning| !logged.contains(warning)) {
+            connection.trouble(format_args!("TLS: {warning}"));
+        }
+        logged.clone_from(warnings);
     }
 }
 
-/// Logs when `what` cannot be read again, because of `error`, and when it can, because that is empty.
-fn log_reload(connection: &Connection, what: &str, error: String, logged: &mut String) {
-    let name = connection.name();
+/// Puts `what` in its place if it is good, and its error, empty then, beside it; logs that when it
+/// changes.
+fn take_over<T>(
+    read: Result<T, TlsError>,
+    (place, logged): (&mut T, &mut String),
+    name: &str,
+    what: &str,
+) {
+    let error = match read {
+        Ok(read) => {
+            *place = read;
+            String::new()
+        }
+        Err(error) => error.message,
+    };
     match error.as_str() {
         same if same == logged => {}
         "" => log::info!("{name}: TLS: {what} can be read again"),
         error => log::error!("{name}: TLS: {error}; what was read before is used on"),
     }
     *logged = error;
-}
-
-/// What one connection uses.
-#[derive(Debug)]
-pub(super) struct Client {
-    connection: Connection,
-    config: Arc<ClientConfig>,
-    name: ServerName<'static>,
-    verifier: Arc<Verifier>,
-    resolver: Arc<Resolver>,
 }

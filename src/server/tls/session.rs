@@ -6,10 +6,11 @@
 //! something to send, the reader announces it to the writer. Who those threads are and how they wake
 //! each other is not known here.
 
+use super::endpoint::Endpoint;
 use super::handshake::handshake;
-use super::{Client, Stage, TlsError};
+use super::{Stage, TlsError};
 use crate::provider::lock;
-use rustls::{ClientConnection, ProtocolVersion};
+use rustls::{Connection, ProtocolVersion};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -48,14 +49,14 @@ impl std::error::Error for RecordLimit {}
 #[derive(Debug)]
 pub struct Session {
     socket: Arc<TcpStream>,
-    client: Client,
+    endpoint: Endpoint,
     shared: Mutex<Shared>,
 }
 
 /// What both threads use, one at a time.
 #[derive(Debug)]
 struct Shared {
-    connection: ClientConnection,
+    connection: Connection,
     /// The writer was told of output of TLS itself, and has not taken it yet.
     is_output_announced: bool,
     /// How many records may still be encrypted.
@@ -63,12 +64,13 @@ struct Shared {
 }
 
 impl Session {
-    /// Does the handshake, which takes [`HANDSHAKE_TIMEOUT`](super::HANDSHAKE_TIMEOUT) at the most.
+    /// Does the handshake in the role of this endpoint, which takes
+    /// [`HANDSHAKE_TIMEOUT`](super::HANDSHAKE_TIMEOUT) at the most.
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn establish(socket: Arc<TcpStream>, client: Client) -> Result<Session, TlsError> {
-        let connection = handshake(&client, &socket)?;
+    pub fn establish(socket: Arc<TcpStream>, endpoint: Endpoint) -> Result<Session, TlsError> {
+        let connection = handshake(&endpoint, &socket)?;
         let records_left = match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => MAX_RECORDS,
             _ => u64::MAX,
@@ -80,7 +82,7 @@ impl Session {
         });
         Ok(Session {
             socket,
-            client,
+            endpoint,
             shared,
         })
     }
@@ -155,12 +157,12 @@ impl Session {
     /// Explains the end of the connection: by an error of reading or writing, or without any. `None` if
     /// TLS has nothing to do with it.
     pub fn explain(&self, error: Option<&io::Error>, stage: Stage) -> Option<TlsError> {
-        let explained = error.and_then(|error| self.client.explain(error, stage));
+        let explained = error.and_then(|error| self.endpoint.explain(error, stage));
         let version = self.lock().connection.protocol_version();
         // A server that wants a client certificate may end it so. By TLS 1.2 it would have ended in
         // the handshake.
         let may_want = stage == Stage::Hello && version == Some(ProtocolVersion::TLSv1_3);
-        explained.or_else(|| self.client.explain_end().filter(|_| may_want))
+        explained.or_else(|| self.endpoint.explain_end().filter(|_| may_want))
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -294,7 +296,7 @@ mod tests {
             ..Settings::default()
         };
         let tls = Tls::new(settings, "localhost");
-        let client = tls.and_then(|mut tls| tls.client(&Connection::new("data".into())));
+        let endpoint = tls.map(|tls| tls.endpoint(&Connection::new("data".into())));
         std::fs::remove_file(file).unwrap();
         thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
@@ -313,7 +315,7 @@ mod tests {
             }
         });
         let socket = TcpStream::connect(address).unwrap();
-        Session::establish(Arc::new(socket), client.unwrap()).unwrap()
+        Session::establish(Arc::new(socket), endpoint.unwrap()).unwrap()
     }
 
     /// What a session gets that says something and reads until the end of the stream.

@@ -1,7 +1,7 @@
-//! Whom to trust: given files, or else the platform's store, or else the built-in roots; and whether
-//! the server of a connection is trusted by that.
+//! Whom to trust: of servers, given files, or else the platform's store, or else the built-in roots;
+//! of clients, given files alone. And whether the peer of a connection is trusted by that.
 //!
-//! What an operator reads of a rejected server is not decided here.
+//! What an operator reads of a rejected peer is not decided here.
 
 use super::certificate::{may_issue, public_key};
 use super::error::TlsError;
@@ -14,8 +14,12 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
 use std::env;
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -25,10 +29,10 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug)]
 pub(super) struct Trust {
     /// Trusted to issue certificates.
-    pub(super) roots: RootCertStore,
-    /// Given certificates, any of which may be the server's own.
+    pub(super) roots: Arc<RootCertStore>,
+    /// Given certificates, any of which may be the peer's own.
     pub(super) given: Vec<CertificateDer<'static>>,
-    /// How much it is and where it comes from, for the log.
+    /// How much it is and where it comes from, for the log; empty if it is nothing.
     pub(super) origin: String,
     /// What is wrong with the platform's store, which an operator should know.
     pub(super) trouble: Option<String>,
@@ -37,24 +41,32 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    /// Reads the given files, or else the platform's store, or else takes the built-in roots.
+    /// Whom to trust as a server: what is in the given files, or else in the platform's store, or else
+    /// the built-in roots.
     ///
     /// # Errors
     /// [`TlsError`], naming the file.
-    pub(super) fn read(files: &[PathBuf], when: When) -> Result<Trust, TlsError> {
-        if files.is_empty() {
-            static LEFT_BEHIND: LeftBehind<Trust> = LeftBehind::new();
-            let what = "the platform's store";
-            let work = || (Trust::of_platform(), false);
-            let trust = LEFT_BEHIND.wait_for(Path::new(""), what, when.patience(), work);
-            let wrong = |error| TlsError::lasting(format_args!("{what} cannot be read: {error}"));
-            return trust.map_err(wrong);
+    pub(super) fn in_servers(files: &[PathBuf], when: When) -> Result<Trust, TlsError> {
+        if !files.is_empty() {
+            return Trust::given("--tls-ca", files, when);
         }
+        static LEFT_BEHIND: LeftBehind<Trust> = LeftBehind::new();
+        let what = "the platform's store";
+        let work = || (Trust::of_platform(), false);
+        let trust = LEFT_BEHIND.wait_for(Path::new(""), what, when.patience(), work);
+        trust.map_err(|error| TlsError::lasting(format_args!("{what} cannot be read: {error}")))
+    }
+
+    /// Trusts what is in the files of an option, and nobody if there are none.
+    ///
+    /// # Errors
+    /// [`TlsError`], naming the file.
+    pub(super) fn given(option: &str, files: &[PathBuf], when: When) -> Result<Trust, TlsError> {
         let mut roots = RootCertStore::empty();
         let (mut given, mut unusable) = (Vec::new(), Vec::new());
         for file in files {
-            for certificate in files::read("--tls-ca", file, when, files::certificates)?.0 {
-                // A server's own certificate is no authority, whatever its key signs.
+            for certificate in files::read(option, file, when, files::certificates)?.0 {
+                // A peer's own certificate is no authority, whatever its key signs.
                 let added = match may_issue(&certificate) {
                     true => roots.add(certificate.clone()).map_err(|e| e.to_string()),
                     false => webpki::anchor_from_trusted_cert(&certificate)
@@ -63,20 +75,23 @@ impl Trust {
                 };
                 added.map_err(|error| {
                     let what = format!("holds a certificate that is no good: {error}");
-                    TlsError::of_file("--tls-ca", file, what)
+                    TlsError::of_file(option, file, what)
                 })?;
-                unusable.extend(keys::check("--tls-ca", file, &certificate).err());
+                unusable.extend(keys::check(option, file, &certificate).err());
                 given.push(certificate);
             }
         }
-        let origin = format!("{} from {}", certificates(given.len()), names(files));
+        let origin = match files.is_empty() {
+            true => String::new(),
+            false => format!("{} from {}", certificates(given.len()), names(files)),
+        };
         let (origin, trouble) = match unusable.pop() {
             Some(error) if unusable.len() + 1 == given.len() => return Err(error),
             Some(error) => (format!("{origin}; {error}"), Some(error.message)),
             None => (origin, None),
         };
         Ok(Trust {
-            roots,
+            roots: Arc::new(roots),
             origin,
             given,
             trouble,
@@ -117,7 +132,7 @@ impl Trust {
             }
         };
         Trust {
-            roots,
+            roots: Arc::new(roots),
             given: Vec::new(),
             origin,
             trouble: trouble.map(|why| format!("{store} {why}")),
@@ -139,22 +154,75 @@ fn certificates(count: usize) -> String {
     }
 }
 
-/// Verifies the server of one connection.
+/// Verifies the peer of one connection.
 ///
-/// A given certificate that is byte for byte the server's own is accepted, whatever else it says:
-/// whoever gave it meant this one. All others need a chain to a root, the right name and the right
-/// time. Either way the server has to prove that it has the key.
+/// A given certificate that is byte for byte the peer's own is accepted, whatever else it says:
+/// whoever gave it meant this one. All others need a chain to a root and the right time, and a server
+/// the right name. Either way the peer has to prove that it has the key.
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) trust: Arc<Trust>,
-    /// The server's certificate and those that it sent along, if they were not accepted.
+    /// The peer's certificate and those that it sent along, if they were not accepted.
     pub(super) rejected: OnceLock<Vec<CertificateDer<'static>>>,
 }
 
 impl Verifier {
+    /// Accepts the peer's certificate if it is given itself, or if `verify` accepts it.
+    fn accept(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        verify: impl FnOnce(&Arc<RootCertStore>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.is_given(own) {
+            return Ok(());
+        }
+        // Without roots nothing else that is wrong with the certificate matters.
+        let verified = match self.trust.roots.is_empty() {
+            true => Err(CertificateError::UnknownIssuer.into()),
+            false => verify(&self.trust.roots),
+        };
+        verified.inspect_err(|_| {
+            let sent = iter::once(own).chain(others);
+            let sent = sent.map(|certificate| certificate.clone().into_owned());
+            let _ = self.rejected.set(sent.collect());
+        })
+    }
+
     fn is_given(&self, certificate: &CertificateDer<'_>) -> bool {
         self.trust.given.iter().any(|given| given == certificate)
     }
+}
+
+/// How a server and a client prove that they have their key, which is the same in both traits.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            match self.is_given(certificate) {
+                true => verify_tls12_with_key(message, certificate, signed),
+                false => verify_tls12_signature(message, certificate, signed, &algorithms()),
+            }
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            let key = public_key(certificate).ok_or(CertificateError::BadEncoding)?;
+            verify_tls13_signature_with_raw_key(message, &key, signed, &algorithms())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            algorithms().supported_schemes()
+        }
+    };
 }
 
 impl ServerCertVerifier for Verifier {
@@ -166,51 +234,42 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verify = || {
-            let (roots, algorithms) = (&self.trust.roots, algorithms().all);
-            // Then nothing else that is wrong with the certificate matters.
-            if roots.is_empty() {
-                return Err(CertificateError::UnknownIssuer.into());
-            }
-            let parsed = ParsedCertificate::try_from(own)?;
+        self.accept(own, others, |roots| {
+            let (parsed, algorithms) = (ParsedCertificate::try_from(own)?, algorithms().all);
             verify_server_cert_signed_by_trust_anchor(&parsed, roots, others, now, algorithms)?;
             verify_server_name(&parsed, name)
-        };
-        if !self.is_given(own) {
-            verify().inspect_err(|_| {
-                let sent = iter::once(own).chain(others);
-                let sent = sent.map(|certificate| certificate.clone().into_owned());
-                let _ = self.rejected.set(sent.collect());
-            })?;
-        }
+        })?;
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        match self.is_given(certificate) {
-            true => verify_tls12_with_key(message, certificate, signed),
-            false => verify_tls12_signature(message, certificate, signed, &algorithms()),
-        }
+    signatures!();
+}
+
+impl ClientCertVerifier for Verifier {
+    /// None: a client that chooses by them would show nothing instead of the wrong certificate, of
+    /// which there is more to say.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
     }
 
-    fn verify_tls13_signature(
+    fn verify_client_cert(
         &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let key = public_key(certificate).ok_or(CertificateError::BadEncoding)?;
-        verify_tls13_signature_with_raw_key(message, &key, signed, &algorithms())
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.accept(own, others, |roots| {
+            let provider = Arc::new(ring::default_provider());
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider);
+            let verifier = verifier
+                .build()
+                .map_err(|_| CertificateError::UnknownIssuer)?;
+            verifier.verify_client_cert(own, others, now).map(drop)
+        })?;
+        Ok(ClientCertVerified::assertion())
     }
 
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        algorithms().supported_schemes()
-    }
+    signatures!();
 }
 
 fn algorithms() -> WebPkiSupportedAlgorithms {

@@ -1,8 +1,10 @@
-//! The client certificate, for Proxies that ask for one.
+//! The certificate that this end shows, with its key: to a Proxy that asks for one, or to each that
+//! connects.
 //!
 //! How the files are read is not known here.
 
-use super::certificate::public_key;
+use super::certificate::{CLIENT_AUTH, SERVER_AUTH, is_for, public_key};
+use super::endpoint::Role;
 use super::error::TlsError;
 use super::files;
 use super::keys::{self, USABLE};
@@ -11,29 +13,31 @@ use crate::server::file::When;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-/// A client certificate with its key, or none.
+/// A certificate with its key, or none.
 #[derive(Debug, Default)]
-pub(super) struct ClientCertificate {
+pub(super) struct Identity {
     pub(super) certified_key: Option<Arc<CertifiedKey>>,
-    /// What an operator should know about the file of the key; empty if nothing.
-    pub(super) warning: String,
+    /// What an operator should know about the files.
+    pub(super) warnings: Vec<String>,
 }
 
-impl ClientCertificate {
+impl Identity {
     /// Reads the file of the chain and that of the key, if they are given.
     ///
     /// # Errors
     /// [`TlsError`], naming the file.
     pub(super) fn read(
         files: Option<&(PathBuf, PathBuf)>,
+        role: &Role,
         when: When,
-    ) -> Result<ClientCertificate, TlsError> {
+    ) -> Result<Identity, TlsError> {
         let Some((chain_file, key_file)) = files else {
-            return Ok(ClientCertificate::default());
+            return Ok(Identity::default());
         };
         let (chain, _) = files::read("--tls-cert", chain_file, when, files::certificates)?;
         let (key, is_public) = files::read("--tls-key", key_file, when, files::key)?;
@@ -56,26 +60,36 @@ impl ClientCertificate {
                 format!("does not hold the key of the first certificate in --tls-cert {chain}");
             return Err(TlsError::of_file("--tls-key", key_file, what));
         }
-        let file = Escaped::of(key_file);
-        let warning = match is_public {
-            false => String::new(),
-            true => format!(
+        let mut warnings = Vec::new();
+        if is_public {
+            let file = Escaped::of(key_file);
+            warnings.push(format!(
                 "{file} holds the private key and can be read by everybody; its mode should be \
                  0600 or 0400"
-            ),
+            ));
+        }
+        let (usage, name, who) = match role {
+            Role::Client(_) => (CLIENT_AUTH, "clientAuth", "a Proxy that asks for one"),
+            Role::Server { .. } => (SERVER_AUTH, "serverAuth", "a Proxy that connects"),
         };
-        Ok(ClientCertificate {
+        if !chain.first().is_some_and(|own| is_for(own, usage)) {
+            let file = Escaped::of(chain_file);
+            warnings.push(format!(
+                "--tls-cert {file} has an extended key usage without {name}: {who} will refuse it"
+            ));
+        }
+        Ok(Identity {
             certified_key: Some(Arc::new(CertifiedKey::new(chain, key))),
-            warning,
+            warnings,
         })
     }
 }
 
-/// Answers the server of one connection when it asks for a certificate.
+/// Gives the peer of one connection the certificate that it is to see.
 #[derive(Debug)]
 pub(super) struct Resolver {
     pub(super) certified_key: Option<Arc<CertifiedKey>>,
-    /// Set when the server asked.
+    /// Set when a server asked.
     pub(super) answer: OnceLock<Answer>,
 }
 
@@ -101,5 +115,11 @@ impl ResolvesClientCert for Resolver {
 
     fn has_certs(&self) -> bool {
         self.certified_key.is_some()
+    }
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.certified_key.clone()
     }
 }
