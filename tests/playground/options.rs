@@ -16,7 +16,7 @@ Options:
       --servers N             so many servers, 1 to 9, with one adapter for all of them: ports
                               of the second are 10 more, and so on [default: 1]
       --no-adapter            start no adapter: any may connect to the two ports
-      --lines                 print the lines of both ARI connections, and the adapter's log
+      --lines                 print the lines of all ARI connections, and the adapter's log
       --terminal              chat here, on the first server: each line typed is a message
   -h, --help                  print this help and exit
 
