@@ -37,6 +37,12 @@ impl Listener {
         Self::holding(name, vec![socket])
     }
 
+    /// The same of another address of this host, or `None` where the machine has not got it.
+    pub(crate) fn bind_closed_at(name: &str, address: IpAddr) -> Option<Self> {
+        let socket = socket_at((address, 0).into()).ok()?;
+        Some(Self::holding(name, vec![socket]))
+    }
+
     /// An open port of `::1`, or `None` where the machine has no IPv6 loopback.
     pub(crate) fn bind_ipv6(name: &str) -> Option<Self> {
         let socket = socket_at((Ipv6Addr::LOCALHOST, 0).into()).ok()?;

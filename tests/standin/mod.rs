@@ -21,6 +21,7 @@
 //! - [`MetadataProxy`], [`DataProxy`]: a Proxy that does by itself: request ids, encoding by the
 //!   version agreed, replies in any order, updates taken apart and checked.
 //! - [`Server`]: both Proxies of an Adapter Set.
+//! - [`RemoteHost`]: the ports on which an adapter listens, for Proxies that connect to it ([`Caller`]).
 //! - [`Adapter`]: the real binary as a child process: its log as events, its signals, its exit, its
 //!   `/proc` figures.
 //!
@@ -43,6 +44,7 @@ mod listener;
 mod message;
 mod outgoing;
 mod proxy;
+mod remote_host;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -57,6 +59,7 @@ pub(crate) use listener::Listener;
 pub(crate) use message::{Chat, Event, Reply, ServerError, Update};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use proxy::{DataProxy, Ids, MetadataProxy, Server, Session};
+pub(crate) use remote_host::{Caller, RemoteHost};
 pub(crate) use uninterrupted::uninterrupted;
 
 /// How long anything may take before it counts as a failure. Far beyond what a loaded machine

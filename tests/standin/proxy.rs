@@ -372,6 +372,18 @@ impl Server {
         }
     }
 
+    /// Refuses connections on both ports from now on.
+    pub(crate) fn close(&mut self) {
+        self.metadata.close();
+        self.data.close();
+    }
+
+    /// Takes connections on both ports again.
+    pub(crate) fn reopen(&mut self) {
+        self.metadata.reopen();
+        self.data.reopen();
+    }
+
     /// The arguments that lead the adapter here.
     pub(crate) fn arguments(&self) -> Vec<String> {
         vec![

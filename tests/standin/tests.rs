@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
 use super::{
-    Answer, Connection, DataProxy, Encoding, End, Event, Init, Listener, MetadataProxy, Reply,
-    Session, Side,
+    Answer, Connection, DataProxy, Encoding, End, Event, Init, Listener, MetadataProxy, RemoteHost,
+    Reply, Session, Side,
 };
 
 const RAC: &str = "1|RAC|S|enableClosePacket|S|true|S|SDK|S|Some+Adapter";
@@ -324,4 +324,33 @@ fn a_data_proxy_takes_no_update_of_the_subscription_before() {
     let reply = "100000010c3e4d0462|SUB|V\r\n";
     let (connection, _adapter) = connected(&[&format!("{update}{eos}{reply}")]);
     failure(|| drop(DataProxy::new(connection, Encoding::Smart).subscribe("a")));
+}
+
+#[test]
+fn a_proxy_with_a_remote_host_connects_and_waits_for_the_hello() {
+    let ports = RemoteHost::new();
+    let port = ports.caller(Side::Data);
+    assert!(port.try_connect().is_err(), "nobody listens yet");
+    let socket = std::net::TcpListener::bind(ports.address(Side::Data));
+    let listener = socket.expect("a port that is held is free for the adapter");
+    let from = std::net::Ipv4Addr::new(127, 0, 0, 2);
+    let script = thread::spawn(move || {
+        let (mut stream, peer) = listener.accept().expect("a Proxy");
+        assert_eq!(peer.ip(), from);
+        stream
+            .write_all(format!("{RAC}\r\n").as_bytes())
+            .expect("connected");
+        let mut line = String::new();
+        let mut input = BufReader::new(stream.try_clone().expect("a descriptor"));
+        input.read_line(&mut line).expect("connected");
+        assert_eq!(line, Init::new(Side::Data).line() + "\r\n");
+        let answer = Init::new(Side::Data).answer_line().expect("no refusal");
+        stream
+            .write_all(format!("{answer}\r\n").as_bytes())
+            .expect("connected");
+        let _second = listener.accept().expect("a stranger");
+    });
+    port.clone().from(from).meet_data(&Init::new(Side::Data));
+    assert_eq!(port.stranger(b"HELO\r\n"), b"");
+    script.join().expect("no panic");
 }

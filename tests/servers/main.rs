@@ -1,0 +1,19 @@
+//! One room over many servers, whose Proxies are called (`--host`) or connect by themselves (`--listen`).
+
+#[path = "../tls/files.rs"]
+#[allow(dead_code, reason = "the files are those of another test binary")]
+mod files;
+#[path = "../answers/setup.rs"]
+#[allow(dead_code, reason = "the helpers are those of another test binary")]
+mod setup;
+#[path = "../standin/mod.rs"]
+mod standin;
+
+mod cluster;
+mod kept;
+mod listening;
+mod lost;
+mod order;
+mod room;
+mod stalled;
+mod state;
