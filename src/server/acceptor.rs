@@ -196,6 +196,8 @@ impl Acceptor {
     }
 
     fn accept(&mut self) -> io::Result<()> {
+        // First, so that whoever it is wanting for waits, and is not closed.
+        let waker = Arc::new(Waker::new()?);
         let (socket, peer) = self.listener.accept()?;
         let address = peer.ip().to_canonical();
         let port = &self.port;
@@ -221,7 +223,7 @@ impl Acceptor {
         let incoming = Arc::new(Incoming {
             address,
             socket: Arc::new(prepare(socket, &status.reader)?),
-            waker: Arc::new(Waker::new()?),
+            waker,
             status: Arc::new(status),
             since: Instant::now(),
         });
