@@ -449,11 +449,15 @@ impl Dispatch {
         if self.encoding.take().is_some() {
             self.service.disconnected();
         }
-        self.place = None;
         self.waker = None;
         self.unreported = None;
         // What is still queued is not to be counted any longer than the connection lasts.
         self.outbox = Arc::new(Outbox::new(AllQueued::default()).0);
+    }
+
+    /// The same Proxy may be served by another connection.
+    pub fn leave(&mut self) {
+        self.place = None;
     }
 
     /// Whether nothing came since the hello, `pending` being what there is of a line.
