@@ -97,9 +97,11 @@ impl Places {
     }
 
     fn is_own(&self, host: &Host, side: Side, port: u16) -> bool {
-        let is_known = host.name.parse::<IpAddr>().is_ok() || host.name == "localhost";
-        let called = addresses(&host.name, host.port(side, port)).ok();
-        let called = called.filter(|_| is_known).unwrap_or_default();
+        // To ask a name service may take minutes, which a start must not.
+        if host.name.parse::<IpAddr>().is_err() && host.name != "localhost" {
+            return false;
+        }
+        let called = addresses(&host.name, host.port(side, port)).unwrap_or_default();
         let is_same = |called: &SocketAddr, own: &SocketAddr| {
             let is_this_host = || UdpSocket::bind((called.ip(), 0)).is_ok();
             own.port() == called.port()

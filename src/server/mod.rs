@@ -111,7 +111,10 @@ pub struct Servers {
 impl fmt::Display for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.config.tls {
-            Some(settings) => write!(f, "{settings}, ")?,
+            Some(settings) => {
+                let (calls, listens) = (!self.hosts.is_empty(), !self.listen.is_empty());
+                write!(f, "{}, ", settings.in_words(calls, listens))?;
+            }
             None => f.write_str("without TLS, ")?,
         }
         match self.current_credentials() {

@@ -150,7 +150,9 @@ impl Connections {
 impl fmt::Display for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.all();
-        if let [only] = &all[..] {
+        if let [only] = &all[..]
+            && only.phase().0 != Phase::Listening
+        {
             return only.fmt(f);
         }
         let (listening, proxies): (Vec<_>, Vec<_>) = all

@@ -14,7 +14,7 @@ const THEMES = {
   forced: { colorScheme: 'light', forcedColors: 'active', reducedMotion: 'reduce' },
 };
 const SIZES = {
-  desktop: { width: 1280, height: 720 }, phone: { width: 390, height: 844 }, narrow: { width: 320, height: 640 },
+  desktop: { width: 1280, height: 720 }, phone: { width: 390, height: 844 }, narrow: { width: 320, height: 640 }, tiny: { width: 160, height: 320 },
   'zoomed-200': { width: 640, height: 360 }, 'zoomed-400': { width: 320, height: 256 },
 };
 
@@ -43,7 +43,8 @@ async function full(options) {
   script.tell(update('my own words', { agent }), `MSGDONE,*,${(await script.message()).number},`);
   const agents = ['Mozilla/5.0 (Windows NT 10.0; rv:131.0) Gecko/20100101 Firefox/131.0', 'שלום/1.0', 'An agent with a very long name indeed/1.0', agent];
   for (let n = 0; n < 24; n += 1) script.tell(update(`message ${n}`, { agent: agents[n % 4], ip: `192.0.2.${n}` }));
-  script.tell(update('Donaudampfschifffahrtsgesellschaftskapitän'.repeat(9)), update('two\nlines'), update('שלום 123 abc', { agent }), update('مرحبا 😀'));
+  script.tell(update('Donaudampfschifffahrtsgesellschaftskapitän'.repeat(9)), update('two\nlines'), update('שלום 123 abc', { agent }), update('مرحبا 😀'),
+    update('far away', { ip: '2001:0db8:85a3:0000:0000:8a2e:0370:7334', agent: agents[0] }));
   const from = script.frames.list.length;
   await say(page, 'nobody wants this');
   script.tell(`MSGFAIL,*,${(await script.message(from)).number},34,Not now`);
@@ -73,7 +74,7 @@ for (const [theme, media] of Object.entries(THEMES)) {
     await page.setViewportSize({ width: 390, height: 600 });
     await assertClean(page, 'on a phone');
     await page.keyboard.press('Home');
-    await page.getByRole('button', { name: 'Jump to the end' }).waitFor();
+    await page.getByRole('button', { name: '1 not sent' }).waitFor();
     await assertClean(page, 'further up');
     const lost = await startPlayground();
     const other = await open({ ...media, url: lost.url });
@@ -101,6 +102,13 @@ test('it fits every size, in every theme', async () => {
         const { x, y, width, height } = await page.getByRole('button', { name, exact: true }).boundingBox();
         assert.ok(x >= 0 && y >= 0 && x + width <= viewport.width && y + height <= viewport.height, `${theme}, ${size}: ${name}`);
       }
+      // When somebody spoke is seen, whatever their name and address.
+      assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll('.message:not(.more)')].filter((one) => {
+        const [row, time] = [one, one.querySelector('time')].map((part) => part.getBoundingClientRect());
+        return time.width < 20 || time.left < row.left || time.right > row.right + 1;
+      }).map((one) => one.textContent)), [], `${theme}, ${size}: times`);
+      assert.equal(await box(page).evaluate((one) => one.offsetHeight - one.clientHeight <= 2), true, `${theme}, ${size}: no scroll bar below the placeholder`);
+      if (size === 'tiny') continue;
       assert.ok(await page.locator('#scroll').evaluate((one) => one.clientHeight) > 80, `${theme}, ${size}: room for messages`);
       if (folder) await page.screenshot({ path: `${folder}/${theme}-${size}.png` });
     }

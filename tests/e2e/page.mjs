@@ -47,17 +47,20 @@ export async function say(page, text) {
   await page.getByRole('button', { name: 'Send', exact: true }).click();
 }
 
+/** How a server answers who is welcome. */
+export const OPENING = ['CONOK,S1,50000,60000,*', 'SERVNAME,Script', 'CLIENTIP,127.0.0.1', 'CONS,unlimited'];
+
 /** A server that a test plays line by line, for what a real one says rarely or never. */
 export class Script {
   /** What the page said. */
   frames = new Events();
   #route;
-  #status;
   #history;
 
-  /** `status` is a line about the status item, or none; `history` are the lines before the end of the snapshot. */
+  /** `status` is a line about the status item, or none; `history` are the lines of the snapshot, its end included. */
   constructor({ status = 'U,2,1,connected', history = ['EOS,1,1'] } = {}) {
-    this.#status = status;
+    this.status = status;
+    this.opening = OPENING;
     this.#history = history;
   }
 
@@ -65,9 +68,9 @@ export class Script {
     return page.routeWebSocket(/\/lightstreamer$/, (route) => {
       this.#route = route;
       route.onMessage((frame) => {
-        if (frame.startsWith('create_session')) this.tell('CONOK,S1,50000,60000,*', 'SERVNAME,Script', 'CLIENTIP,127.0.0.1', 'CONS,unlimited');
+        if (frame.startsWith('create_session')) this.tell(...this.opening);
         if (frame.includes('LS_subId=1&')) this.tell('SUBOK,1,1,5', ...this.#history);
-        if (frame.includes('LS_subId=2&') && this.#status) this.tell(this.#status);
+        if (frame.includes('LS_subId=2&') && this.status) this.tell(this.status);
         this.frames.push(frame);
       });
     });

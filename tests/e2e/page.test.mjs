@@ -5,7 +5,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { Script, arrived, box, closePages, connected, openPage, say, settled, state, texts, update } from './page.mjs';
+import { OPENING, Script, arrived, box, closePages, connected, openPage, say, settled, state, texts, update } from './page.mjs';
 import { AWKWARD, PythonClient, adapterIsThere, launchBrowser, startAdapter, startPlayground } from './support.mjs';
 
 let browser, playground, listener;
@@ -26,6 +26,7 @@ after(async () => {
 
 afterEach(closePages);
 
+const NOON = Date.UTC(2026, 10, 25, 12);
 const open = (options) => openPage(browser, { url: playground.url, ...options });
 
 test('what is typed is seen in two tabs and by an official client', async () => {
@@ -158,7 +159,7 @@ test('who reads further up is left there, told how much is new, and gets back to
   }
 });
 
-test('two thousand messages are shown, laid out a few times and not for each of them', async () => {
+test('two thousand messages are shown, some at a time, and laid out a few times and not for each of them', async () => {
   const script = new Script();
   const page = await open({ script });
   const devtools = await page.context().newCDPSession(page);
@@ -166,11 +167,20 @@ test('two thousand messages are shown, laid out a few times and not for each of 
   const layouts = async () => (await devtools.send('Performance.getMetrics')).metrics
     .filter(({ name }) => ['LayoutCount', 'RecalcStyleCount'].includes(name)).reduce((sum, { value }) => sum + value, 0);
   const before = await layouts();
+  // What is told at once came between two turns of the browser, in which it draws and hears its user.
+  await page.evaluate(() => {
+    window.turns = [];
+    new MutationObserver((all) => window.turns.push(all.flatMap((one) => [...one.addedNodes]).filter((one) => one.matches?.('.message')).length))
+      .observe(document.getElementById('log'), { childList: true, subtree: true });
+  });
   const lines = Array.from({ length: 2_100 }, (_, n) => update(`message ${n}`, { ip: `192.0.2.${n % 5}`, at: Date.now() + n }));
   script.tell(...lines);
   await arrived(page, 'message 2099');
   const spent = (await layouts()) - before;
-  assert.ok(spent < 200, `styled and laid out ${spent} times`);
+  assert.ok(spent < 800, `styled and laid out ${spent} times`);
+  const turns = await page.evaluate(() => window.turns);
+  assert.equal(turns.reduce((sum, one) => sum + one), 2_100);
+  assert.ok(Math.max(...turns) <= 50, `${Math.max(...turns)} at once`);
   const assertShown = async () => {
     const shown = await page.locator('#log .message').count();
     assert.ok(shown >= 2_000 && shown <= 2_100, `${shown} are shown`);
@@ -180,6 +190,13 @@ test('two thousand messages are shown, laid out a few times and not for each of 
     const one = document.getElementById('scroll');
     return one.scrollHeight - one.scrollTop - one.clientHeight;
   });
+  // A connection that breaks behind many lines takes nothing of them away.
+  const from = script.frames.list.length;
+  script.tell(...Array.from({ length: 300 }, (_, n) => update(`last, ${n}`)));
+  await script.breakOff();
+  await script.frames.next('another session', (frame) => frame.startsWith('create_session'), from);
+  assert.equal((await texts(page)).at(-1), 'last, 299');
+  await connected(page);
   // Neither what comes between two frames nor what leaves at the top moves anybody away from the end.
   for (let n = 0; n < 200; n += 1) script.tell(update(`one more, ${n}\n\n\n\n\n`));
   await arrived(page, 'one more, 199\n\n\n\n\n');
@@ -205,6 +222,105 @@ test('two thousand messages are shown, laid out a few times and not for each of 
   assert.deepEqual(page.problems, []);
 });
 
+test('who reads further up stays where they are while the oldest messages leave, and when a message is refused', async () => {
+  const script = new Script();
+  const page = await open({ script, viewport: { width: 600, height: 400 } });
+  const lines = (from, to) => Array.from({ length: to - from }, (_, n) => update(`message ${from + n}`, { at: NOON + n }));
+  script.tell(...lines(0, 2_000));
+  await arrived(page, 'message 1999');
+  await say(page, 'to be refused');
+  const { number } = await script.message();
+  // Some thousand pixels up, and then as far as it takes for the message to be in sight and to stay there.
+  await page.locator('#scroll').evaluate((one) => { one.scrollTop -= 5_000; });
+  await page.locator('#down').waitFor();
+  const shown = () => page.evaluate(() => {
+    const { top } = document.getElementById('scroll').getBoundingClientRect();
+    const one = [...document.querySelectorAll('#log .message')].find((one) => one.getBoundingClientRect().top > top);
+    return [one.querySelector('.text').textContent, Math.round(one.getBoundingClientRect().top - top)];
+  });
+  const settle = () => page.evaluate(() => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next))));
+  await settle();
+  const before = await shown();
+  script.tell(...lines(2_000, 2_300));
+  await arrived(page, 'message 2299');
+  assert.equal(await page.locator('#log .text', { hasText: /^message 0$/ }).count(), 0, 'the oldest are gone');
+  await settle();
+  assert.deepEqual(await shown(), before);
+  await page.getByRole('button', { name: '300 new messages', exact: true }).waitFor();
+  script.tell(`MSGFAIL,*,${number},34,Not now, thank you`);
+  await page.getByRole('button', { name: '300 new messages, 1 not sent', exact: true }).waitFor();
+  await settle();
+  assert.deepEqual(await shown(), before);
+  await page.getByRole('alert').getByText('Not sent: Not now, thank you. to be refused').waitFor();
+  await page.locator('#down').click();
+  await page.getByRole('group').getByText('Not sent: Not now, thank you.').waitFor();
+  await page.getByRole('button', { name: 'Discard' }).click();
+  // The keys lead from what is in sight, not from the end.
+  const scroll = page.getByRole('region', { name: 'Chat room' });
+  await scroll.focus();
+  await page.locator('#scroll').evaluate((one) => { one.scrollTop -= 3_000; });
+  await page.locator('#down').waitFor();
+  await settle();
+  const top = await scroll.evaluate((one) => one.scrollTop);
+  await page.keyboard.press('ArrowUp');
+  await page.waitForFunction(() => document.activeElement.matches('.message'));
+  assert.ok(Math.abs(await scroll.evaluate((one) => one.scrollTop) - top) < 100);
+  assert.deepEqual(page.problems, []);
+});
+
+test('a hidden page tells in its title how much is new, also after the connection was lost', async () => {
+  const script = new Script({ history: [update('before'), 'EOS,1,1'] });
+  const page = await open({ script });
+  const hide = (isHidden) => page.evaluate((isHidden) => {
+    Object.defineProperty(document, 'hidden', { value: isHidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, isHidden);
+  const title = (text) => page.waitForFunction((text) => document.title === text, text);
+  await arrived(page, 'before');
+  await title('Basic Chat');
+  await hide(true);
+  script.tell(update('one'));
+  await title('(1) Basic Chat');
+  await script.breakOff([update('two'), update('three'), 'EOS,1,1']);
+  await title('(3) Basic Chat');
+  await hide(false);
+  await title('Basic Chat');
+  script.tell(update('four'));
+  await arrived(page, 'four');
+  await title('Basic Chat');
+});
+
+test('history is told once, whenever it comes', async () => {
+  const history = [update('one', { at: NOON }), update('two', { at: NOON }), update('two', { at: NOON })];
+  const script = new Script({ history: [...history, 'EOS,1,1'] });
+  const page = await open({ script });
+  await arrived(page, 'two');
+  await script.breakOff([]);
+  // The page goes on without waiting for it for ever.
+  await page.waitForFunction(() => document.getElementById('log').ariaBusy === 'true');
+  await page.waitForFunction(() => document.getElementById('log').ariaBusy === 'false');
+  script.tell(...history, update('two', { at: NOON }), update('three'), 'EOS,1,1');
+  await arrived(page, 'three');
+  assert.deepEqual(await texts(page), ['one', 'two', 'two', 'two', 'three']);
+});
+
+test('the page is one short file that fetches nothing, under a strict policy', async () => {
+  const page = await openPage(browser, { url: 'about:blank', isConnected: false });
+  const requests = [];
+  page.on('request', (request) => requests.push(request.url()));
+  const response = await page.goto(playground.url);
+  await connected(page);
+  assert.deepEqual(requests.filter((url) => !url.startsWith('data:')), [playground.url]);
+  const body = await response.text();
+  assert.ok(body.split('\n').length <= 700, `${body.split('\n').length} lines`);
+  const nonce = /<script nonce="(\w+)">/.exec(body)[1];
+  assert.equal(response.headers()['content-security-policy'], "default-src 'none'; "
+    + `script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'; connect-src 'self'; img-src data:; `
+    + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+  await page.getByText('Playground stand-in', { exact: true }).waitFor();
+  assert.deepEqual(page.problems, []);
+});
+
 test('what is written and not sent outlives a reload', async () => {
   const page = await open();
   await box(page).fill('half a thought');
@@ -227,6 +343,28 @@ test('what is written and not sent outlives a reload', async () => {
   await other.reload();
   await connected(other);
   assert.equal(await box(other).inputValue(), 'refused\nand the next');
+  // And what was on its way, or was lost with the connection; what the room has is no draft any more.
+  await box(other).fill('on its way');
+  for (const isLost of [false, true]) {
+    const from = script.frames.list.length;
+    await box(other).press('Enter');
+    await script.message(from);
+    if (isLost) {
+      await script.breakOff();
+      await other.getByRole('group').getByText('The connection was lost: the room may have it or not.').waitFor();
+    }
+    await other.reload();
+    await connected(other);
+    assert.equal(await box(other).inputValue(), 'on its way');
+  }
+  const from = script.frames.list.length;
+  await box(other).press('Enter');
+  const { number } = await script.message(from);
+  script.tell(update('on its way', { agent: await other.evaluate(() => navigator.userAgent) }), `MSGDONE,*,${number},`);
+  await settled(other);
+  await other.reload();
+  await connected(other);
+  assert.equal(await box(other).inputValue(), '');
   // One window is not the other.
   const second = await open({ context: page.context() });
   await box(page).fill('mine');
@@ -252,7 +390,7 @@ test('that nobody has said anything is said where it is known, and why there may
   const page = await open({ script });
   await say(page, 'is anybody there?');
   await script.message();
-  await page.waitForFunction(() => document.getElementById('live').ariaBusy === 'false');
+  await page.waitForFunction(() => document.getElementById('log').ariaBusy === 'false');
   assert.equal(await nothing(page).isVisible(), false);
   script.tell('EOS,1,1');
   await nothing(page).waitFor();
@@ -264,7 +402,7 @@ test('a second tab gets the history, in its order', async () => {
   await arrived(page, 'for those to come');
   const late = await open();
   await arrived(late, 'for those to come');
-  await late.getByText(/^You are here since/).waitFor();
+  await late.getByText(/^You have been here since .*\.$/).waitFor();
   assert.deepEqual(await texts(late), (await texts(page)).slice(-30));
 });
 
@@ -288,6 +426,38 @@ test('it can be used with a keyboard and a screen reader', async () => {
   await box(page).fill('   ');
   await box(page).press('Enter');
   assert.equal(await page.locator('.unsent').count(), 0, 'nothing to say is not said');
+});
+
+test('who waits for the connection can try at once, and keeps the focus when it is there', async () => {
+  const script = new Script();
+  const page = await open({ script });
+  const retry = page.getByRole('button', { name: 'Try now' });
+  for (const isPatient of [false, true]) {
+    script.opening = ['CONERR,6,Nobody, at home'];
+    await script.breakOff();
+    await retry.waitFor();
+    await state(page, /^Nobody, at home\. Trying again in \d+\u00a0s…$/);
+    await retry.focus();
+    script.opening = OPENING;
+    if (!isPatient) await retry.press('Enter');
+    await connected(page);
+    await retry.waitFor({ state: 'hidden' });
+    assert.equal(await box(page).evaluate((one) => one === document.activeElement), true);
+  }
+  assert.deepEqual(page.problems, []);
+});
+
+test('the way to the end opens no keyboard on a screen', async () => {
+  for (const isMobile of [false, true]) {
+    const script = new Script({ history: [...Array.from({ length: 30 }, (_, n) => update(`message ${n}`)), 'EOS,1,1'] });
+    const page = await open({ script, isMobile, hasTouch: isMobile, viewport: { width: 390, height: 600 } });
+    await arrived(page, 'message 29');
+    await page.locator('#scroll').evaluate((one) => { one.scrollTop = 0; });
+    const down = page.getByRole('button', { name: 'Jump to the end' });
+    await (isMobile ? down.tap() : down.click());
+    await down.waitFor({ state: 'hidden' });
+    assert.equal(await page.evaluate(() => document.activeElement.id), isMobile ? 'scroll' : 'text');
+  }
 });
 
 test('the adapter is killed and comes back: what is refused meanwhile says why', async () => {

@@ -88,7 +88,8 @@ test('what another window said while a message of the same words was refused is 
   const page = await open({ script });
   await say(page, 'hello');
   const { number } = await script.message();
-  script.tell(update('hello', { agent: await agentOf(page) }));
+  const another = update('hello', { agent: await agentOf(page) });
+  script.tell(another);
   await arrived(page, 'hello');
   script.tell(`MSGFAIL,*,${number},34,Not now`);
   await page.getByRole('group').getByText('Not sent: Not now.').waitFor();
@@ -98,6 +99,13 @@ test('what another window said while a message of the same words was refused is 
   await page.waitForFunction(() => document.querySelectorAll('#log .message').length === 2);
   assert.deepEqual(await sides(page), ['other', 'other']);
   assert.equal(await page.locator('.unsent').count(), 1);
+  // Nor is it after a reload.
+  const from = script.frames.list.length;
+  await script.breakOff([another, 'EOS,1,1']);
+  await script.frames.next('another session', (frame) => frame.startsWith('create_session'), from);
+  await page.reload();
+  await arrived(page, 'hello');
+  assert.deepEqual(await sides(page), ['other']);
 });
 
 test('the words of somebody with another browser are never one\'s own', async () => {
@@ -129,7 +137,7 @@ test('the exact time of a message is shown on hover, on focus and on a long pres
   await arrived(page, 'newer');
   assert.deepEqual(await heads(page), ['Someone/1.0, 16:00', 'Someone/1.0, 11:30', null]);
   const rules = await page.locator('.rule').allTextContents();
-  assert.deepEqual(rules.map((rule) => rule.replace(',', '')), ['Tuesday 24 November 2026', 'Wednesday 25 November 2026', 'You are here since 12:00']);
+  assert.deepEqual(rules.map((rule) => rule.replace(',', '')), ['Tuesday 24 November 2026', 'Wednesday 25 November 2026', 'You have been here since 12:00.']);
   const exact = page.locator('#exact');
   const shows = (text) => exact.filter({ hasText: new RegExp(`^${text}$`), visible: true }).waitFor();
   await message(page, 'newer').hover();
@@ -144,10 +152,19 @@ test('the exact time of a message is shown on hover, on focus and on a long pres
     await page.keyboard.press(key);
     await shows(text);
   }
-  assert.equal(await message(page, 'new').evaluate((one) => one === document.activeElement && one.getAttribute('aria-describedby')), 'exact');
+  // It is in the message, which has the focus, and goes where that goes.
+  const isInFocus = () => exact.evaluate((one) => document.activeElement.matches('.message') && document.activeElement.contains(one));
+  assert.ok(await isInFocus());
+  const distance = async () => (await exact.boundingBox()).y - (await message(page, 'new').boundingBox()).y;
+  const before = await distance();
+  await page.setViewportSize({ width: 320, height: 400 });
+  script.tell(update('what comes moves it'));
+  await arrived(page, 'what comes moves it');
+  assert.ok(await isInFocus());
+  assert.equal(await distance(), before);
+  await page.setViewportSize({ width: 1280, height: 720 });
   await box(page).focus();
   await exact.waitFor({ state: 'hidden' });
-  assert.equal(await page.locator('#log [aria-describedby]').count(), 0);
   // The finger stays where it is until the time is there.
   const touch = await page.context().newCDPSession(page);
   const { x, y, width, height } = await message(page, 'old').locator('.text').boundingBox();
@@ -157,6 +174,25 @@ test('the exact time of a message is shown on hover, on focus and on a long pres
   await box(page).tap();
   await exact.waitFor({ state: 'hidden' });
   assert.deepEqual(page.problems, []);
+});
+
+test('at midnight another day begins, and what was said today was said yesterday', async () => {
+  const script = new Script();
+  const page = await open({ script, now: NOON });
+  script.tell(update('late', { at: at(11, 59, 58) }));
+  await arrived(page, 'late');
+  assert.equal(await page.locator('.rule').count(), 0);
+  const exact = page.locator('#exact');
+  await message(page, 'late').hover();
+  await exact.filter({ hasText: /^23:59:58$/, visible: true }).waitFor();
+  await page.clock.setFixedTime(at(12, 0, 1));
+  script.tell(update('early', { at: at(12, 0, 1) }));
+  await arrived(page, 'early');
+  assert.deepEqual((await page.locator('.rule').allTextContents()).map((rule) => rule.replace(',', '')), ['Thursday 26 November 2026']);
+  await message(page, 'early').hover();
+  await exact.filter({ hasText: /^00:00:01$/, visible: true }).waitFor();
+  await message(page, 'late').hover();
+  await exact.filter({ hasText: /^25 Nov 2026, 23:59:58$/, visible: true }).waitFor();
 });
 
 test('a message without a time that one could read is shown all the same', async () => {

@@ -122,12 +122,18 @@ test('each state of the data connection is told when it comes', async () => {
   await state(page, /^The adapter is away: nobody can send\.$/);
   script.tell('U,2,1,connected');
   await connected(page);
-  // What was known of a server is not told of the next one.
-  script.tell('U,2,1,reconnecting');
-  await script.breakOff();
-  await state(page, /^The adapter is not there yet/);
-  script.tell('U,2,1,connected');
-  await connected(page);
+  // What was known of a server is not told of the next one: neither that its adapter is away, nor that it came back.
+  for (const status of ['U,2,1,connecting', 'U,2,1,connected', null]) {
+    script.tell('U,2,1,reconnecting');
+    await state(page, /^The adapter is away/);
+    script.status = status;
+    await script.breakOff();
+    if (status?.endsWith('connecting')) {
+      await state(page, /^The adapter is not there yet/);
+      script.tell('U,2,1,connected');
+    }
+    await connected(page);
+  }
   assert.equal(await page.locator('.rule').count(), 3);
   assert.deepEqual(page.problems, []);
 });

@@ -3,6 +3,8 @@
 #[path = "../standin/mod.rs"]
 mod standin;
 
+mod called;
+mod called_files;
 mod check;
 mod closing;
 mod credentials;
@@ -11,6 +13,7 @@ mod failures;
 mod files;
 mod flood;
 mod identity;
+mod listening;
 mod names;
 mod no_tls;
 mod peer;

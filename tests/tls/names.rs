@@ -21,7 +21,7 @@ fn a_host_that_is_a_name_is_asked_for_and_matches_a_name() {
     let _adapter = ports.command_to("localhost").args(&trust).start();
     let certified = authority.issue(Profile::new("x").named(&["localhost"]));
     let (peer, _proxy) = ports.meet_metadata(&server(&certified));
-    assert_eq!(peer.tls().server_name(), Some("localhost"));
+    assert_eq!(peer.server_name().as_deref(), Some("localhost"));
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_host_that_is_an_address_matches_an_address() {
     let _adapter = ports.command_to("127.0.0.1").args(&trust).start();
     let certified = authority.issue(Profile::new("x").named(&["127.0.0.1"]));
     let (peer, _proxy) = ports.meet_metadata(&server(&certified));
-    assert_eq!(peer.tls().server_name(), None, "addresses are not for SNI");
+    assert_eq!(peer.server_name(), None, "addresses are not for SNI");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn another_name_may_be_asked_for() {
         let command = ports.command_to("127.0.0.1").args(&trust);
         let _adapter = command.args(["--tls-name", name]).start();
         let peer = ports.metadata.meet(&server(&certified));
-        assert_eq!(peer.tls().server_name(), Some(sni));
+        assert_eq!(peer.server_name().as_deref(), Some(sni));
         peer.connection("metadata")
             .handshake(&Init::new(Side::Metadata));
     }

@@ -1,11 +1,12 @@
-//! The server's end of TLS: a port, and connections of which a test sees every byte and every record. It must not know
-//! what is said over them.
+//! The server's end of TLS: a port, and connections of which a test sees every byte and every record, whoever opened
+//! them. It must not know what is said over them.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::standin::{Connection, DEADLINE, uninterrupted};
@@ -18,14 +19,15 @@ pub(crate) struct Port {
     _other_family: Option<Socket>,
 }
 
-/// The server's end of one connection, after the handshake; cheap to clone.
+/// The Lightstreamer Server's end of one connection, after the handshake; cheap to clone. Who opened it is the client of
+/// TLS.
 #[derive(Clone)]
 pub(crate) struct Peer {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    connection: Mutex<ServerConnection>,
+    connection: Mutex<rustls::Connection>,
     socket: TcpStream,
     /// Held from taking records to having written them, since they must leave in their order.
     order: Mutex<()>,
@@ -137,15 +139,20 @@ impl Port {
         while connection.is_handshaking() || connection.wants_write() {
             connection.complete_io(&mut socket)?;
         }
-        Ok(Peer {
-            inner: Arc::new(Inner {
-                connection: Mutex::new(connection),
-                socket,
-                order: Mutex::default(),
-                unfed: Mutex::default(),
-            }),
-        })
+        Ok(Peer::new(connection.into(), socket))
     }
+}
+
+/// A connection to an address, whoever is there.
+#[track_caller]
+pub(crate) fn called(address: SocketAddr) -> TcpStream {
+    let socket = uninterrupted(|| TcpStream::connect(address)).expect("somebody who listens");
+    socket.set_nodelay(true).expect("TCP_NODELAY");
+    socket.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    socket
+        .set_write_timeout(Some(DEADLINE))
+        .expect("a deadline");
+    socket
 }
 
 fn bound(address: SocketAddr) -> io::Result<Socket> {
@@ -165,6 +172,35 @@ pub(crate) fn expect_client_hello(socket: &mut TcpStream) {
 }
 
 impl Peer {
+    fn new(connection: rustls::Connection, socket: TcpStream) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                connection: Mutex::new(connection),
+                socket,
+                order: Mutex::default(),
+                unfed: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Calls an address and shakes hands with whoever is there, who must go by this name. By TLS 1.3 that may end well
+    /// before the other side has looked at a certificate.
+    pub(crate) fn call(
+        address: SocketAddr,
+        config: &Arc<ClientConfig>,
+        name: &str,
+    ) -> io::Result<Self> {
+        let mut socket = called(address);
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let client = ClientConnection::new(Arc::clone(config), name);
+        let mut connection = client.expect("a configuration");
+        connection.set_buffer_limit(None);
+        while connection.is_handshaking() || connection.wants_write() {
+            connection.complete_io(&mut socket)?;
+        }
+        Ok(Self::new(connection.into(), socket))
+    }
+
     /// What is said over it. `name` appears in failures.
     pub(crate) fn connection(&self, name: &str) -> Connection {
         let socket = self.inner.socket.try_clone().expect("a descriptor");
@@ -177,8 +213,24 @@ impl Peer {
     }
 
     /// What TLS knows.
-    pub(crate) fn tls(&self) -> MutexGuard<'_, ServerConnection> {
+    pub(crate) fn tls(&self) -> MutexGuard<'_, rustls::Connection> {
         lock(&self.inner.connection)
+    }
+
+    /// The server that the adapter asked for by name.
+    pub(crate) fn server_name(&self) -> Option<String> {
+        match &*self.tls() {
+            rustls::Connection::Server(server) => server.server_name().map(str::to_owned),
+            rustls::Connection::Client(_) => None,
+        }
+    }
+
+    /// How many tickets the adapter gave away, for sessions to come.
+    pub(crate) fn tickets(&self) -> u32 {
+        match &*self.tls() {
+            rustls::Connection::Client(client) => client.tls13_tickets_received(),
+            rustls::Connection::Server(_) => 0,
+        }
     }
 
     /// The records that carry these bytes, and whatever else is to be sent. They must be sent before any others.

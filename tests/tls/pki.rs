@@ -1,8 +1,8 @@
 //! Certificates for every occasion, made when they are needed.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer};
@@ -20,6 +20,7 @@ pub(crate) struct Profile {
     from: Day,
     until: Day,
     is_authority: bool,
+    usages: Vec<ExtendedKeyUsagePurpose>,
 }
 
 /// A certificate with its key and those that vouch for it, which a server sends along.
@@ -41,6 +42,7 @@ impl Profile {
             from: (2020, 1, 1),
             until: (2120, 1, 1),
             is_authority: false,
+            usages: Vec::new(),
         }
     }
 
@@ -69,6 +71,12 @@ impl Profile {
         self
     }
 
+    /// Good for this alone.
+    pub(crate) fn used_for(mut self, usage: ExtendedKeyUsagePurpose) -> Self {
+        self.usages = vec![usage];
+        self
+    }
+
     fn params(self) -> CertificateParams {
         let mut params = CertificateParams::new(self.names).expect("names");
         params.distinguished_name = DistinguishedName::new();
@@ -77,6 +85,7 @@ impl Profile {
             .push(DnType::CommonName, self.common_name);
         params.not_before = date_time_ymd(self.from.0, self.from.1, self.from.2);
         params.not_after = date_time_ymd(self.until.0, self.until.1, self.until.2);
+        params.extended_key_usages = self.usages;
         if self.is_authority {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }

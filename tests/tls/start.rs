@@ -8,7 +8,7 @@ use crate::setup::{Ports, command};
 /// Starting must fail with 1, and with one line after that of the settings, which names the file and the
 /// option that gives it, and holds these words.
 #[track_caller]
-fn refused(arguments: &[&str], file: &str, words: &str) {
+pub(crate) fn refused(arguments: &[&str], file: &str, words: &str) {
     let given = arguments.iter().rposition(|&argument| argument == file);
     let option = arguments[given.expect("the file of an option") - 1];
     let exit = command().arg("--tls").args(arguments).run();

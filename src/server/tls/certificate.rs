@@ -203,6 +203,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_certificate_is_for_is_found() {
+        use rcgen::ExtendedKeyUsagePurpose::{Any, ClientAuth, CodeSigning, ServerAuth};
+        for (usages, server, client) in [
+            (vec![], true, true),
+            (vec![ServerAuth], true, false),
+            (vec![ClientAuth], false, true),
+            (vec![ClientAuth, ServerAuth], true, true),
+            (vec![CodeSigning, Any], true, true),
+            (vec![CodeSigning], false, false),
+        ] {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+            params.extended_key_usages = usages;
+            let certificate = params.self_signed(&key).unwrap();
+            let is_for = [SERVER_AUTH, CLIENT_AUTH].map(|usage| is_for(certificate.der(), usage));
+            assert_eq!(is_for, [server, client], "{:?}", params.extended_key_usages);
+        }
+        assert!(is_for(b"no certificate", SERVER_AUTH));
+    }
+
+    #[test]
     fn both_names_are_found_in_any_version() {
         let long = "x".repeat(300);
         let issuer = name(&[(10, b"Example"), (3, long.as_bytes())]);

@@ -75,6 +75,8 @@ impl Endpoint {
                 P::ServerTlsVersionIsDisabledByOurConfig
                 | P::ServerDoesNotSupportTls12Or13
                 | P::SupportedVersionsExtensionRequired
+                // Which they do not have.
+                | P::SignatureAlgorithmsExtensionRequired
                 | P::Tls12NotOffered,
             ) => TlsError::lasting(OLD_TLS),
             Error::NoCertificatesPresented => TlsError::lasting(SHOWS_NONE),

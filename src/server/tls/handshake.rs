@@ -2,8 +2,8 @@
 
 use super::{Endpoint, Role, Stage, TlsError};
 use rustls::Connection;
-use std::io;
-use std::net::TcpStream;
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long a handshake may take.
@@ -92,7 +92,17 @@ fn exchange(
         if let Err(error) = connection.process_new_packets() {
             // The alert that tells the peer why. It may not be listening any more.
             let _ = connection.write_tls(&mut socket);
+            linger(socket);
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
     }
+}
+
+/// Gives the peer time to read the alert: closed while it is still sending, the connection would be
+/// reset, and the peer would know no reason.
+fn linger(mut socket: &TcpStream) {
+    let start = Instant::now();
+    let mut dropped = [0; 4096];
+    let _ = socket.shutdown(Shutdown::Write);
+    while start.elapsed() < TICK && matches!(socket.read(&mut dropped), Ok(1..)) {}
 }

@@ -26,7 +26,6 @@ use endpoint::{Endpoint, Role};
 use explain::describe;
 use identity::{Identity, Resolver};
 use rustls::pki_types::ServerName;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -48,27 +47,35 @@ pub struct Settings {
     pub client_ca: Vec<PathBuf>,
 }
 
-/// The settings in a few words, such as `TLS (trusting proxies.pem, no client certificate)`.
-impl fmt::Display for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TLS (trusting ")?;
-        match self.ca.is_empty() {
-            true => f.write_str("the platform's store")?,
-            false => f.write_str(&names(&self.ca))?,
+impl Settings {
+    /// The settings in a few words, such as `TLS (trusting proxies.pem, no client certificate)`: those
+    /// for an adapter that `calls`, or that `listens`, or both.
+    pub(super) fn in_words(&self, calls: bool, listens: bool) -> String {
+        let mut words = Vec::new();
+        if calls {
+            words.push(match self.ca.is_empty() {
+                true => "trusting the platform's store".to_owned(),
+                false => format!("trusting {}", names(&self.ca)),
+            });
+            let name = self.name.as_ref();
+            words.extend(name.map(|name| format!("server's name {}", Escaped::of(name))));
         }
-        if let Some(name) = &self.name {
-            write!(f, ", server's name {}", Escaped::of(name))?;
+        let whose = if calls {
+            "client certificate"
+        } else {
+            "certificate"
+        };
+        words.push(match &self.identity {
+            Some((file, _)) => format!("{whose} {}", Escaped::of(file)),
+            None => format!("no {whose}"),
+        });
+        if listens {
+            words.push(match self.client_ca.is_empty() {
+                true => "clients not verified".to_owned(),
+                false => format!("clients trusted by {}", names(&self.client_ca)),
+            });
         }
-        match &self.identity {
-            Some((certificate, _)) => {
-                write!(f, ", client certificate {}", Escaped::of(certificate))?;
-            }
-            None => f.write_str(", no client certificate")?,
-        }
-        if !self.client_ca.is_empty() {
-            write!(f, ", clients trusted by {}", names(&self.client_ca))?;
-        }
-        f.write_str(")")
+        format!("TLS ({})", words.join(", "))
     }
 }
 
