@@ -74,8 +74,8 @@ pub(crate) struct Hub {
     clients: HashMap<ClientId, Outbox<ToClient>>,
     metadata: Option<Outbox<String>>,
     data: Option<Outbox<String>>,
-    /// What to print as soon as both sides have an adapter, once.
-    invitation: Option<String>,
+    /// Told as soon as both sides have an adapter, once.
+    ready: Option<Sender<()>>,
     /// When it is over, if that is near.
     end: Option<Instant>,
     show: Show,
@@ -86,7 +86,7 @@ impl Hub {
     pub(crate) fn new(
         seed: u64,
         status_item: Option<String>,
-        invitation: Option<String>,
+        ready: Sender<()>,
         show: Show,
     ) -> (Self, Sender<Event>) {
         let (sender, events) = bounded(EVENTS);
@@ -96,7 +96,7 @@ impl Hub {
             clients: HashMap::new(),
             metadata: None,
             data: None,
-            invitation,
+            ready: Some(ready),
             end: None,
             show,
         };
@@ -149,9 +149,9 @@ impl Hub {
                     .note(&format!("{}: ARI {version} agreed", side.name()));
                 if self.metadata.is_some()
                     && self.data.is_some()
-                    && let Some(invitation) = self.invitation.take()
+                    && let Some(ready) = self.ready.take()
                 {
-                    self.show.say(&invitation);
+                    let _ = ready.send(()); // nobody there: nobody to tell
                 }
             }
             Event::AdapterLine(side, line) => self.server.adapter_line(side, &line),

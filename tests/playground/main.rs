@@ -35,11 +35,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use chat_adapter::server::{DRAIN, Servers};
 use chat_adapter::signals::{Action, Signals};
 use chat_adapter::{Adapter, Config, logging};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use ari::Side;
 use hub::{Event, Hub, Outbox};
@@ -50,6 +51,9 @@ use show::{Show, print};
 /// The names that clients know the adapters by.
 const ADAPTER_SET: &str = "PROXY_PYTHONCHAT";
 const DATA_ADAPTER: &str = "CHAT_ROOM";
+
+/// How long the terminal waits for the adapter before it says that there is none.
+const MOMENT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let options = match Options::parse(lexopt::Parser::from_env()) {
@@ -85,6 +89,8 @@ struct Playground {
     metadata: u16,
     data: u16,
     events: Sender<Event>,
+    /// Receives once: as soon as both sides have an adapter.
+    ready: Receiver<()>,
     hub: JoinHandle<[Option<Outbox<String>>; 2]>,
 }
 
@@ -111,10 +117,8 @@ impl Playground {
             metadata.port().map_err(words)?,
             data.port().map_err(words)?,
         ];
-        let invitation = format!("Open http://127.0.0.1:{}/ in two windows", ports[0]);
-        // In the terminal there is another one.
-        let invitation = (!options.terminal).then_some(invitation);
-        let (hub, events) = Hub::new(seed, descriptor::status_item()?, invitation, show);
+        let (is_ready, ready) = crossbeam_channel::bounded(1);
+        let (hub, events) = Hub::new(seed, descriptor::status_item()?, is_ready, show);
         let [web_events, metadata_events, data_events] = [(); 3].map(|()| events.clone());
         let hub = spawn("hub", || hub.run())?;
         spawn("metadata", move || metadata.run(&metadata_events, show))?;
@@ -126,6 +130,7 @@ impl Playground {
             metadata,
             data,
             events,
+            ready,
             hub,
         })
     }
@@ -174,10 +179,19 @@ fn run(options: &Options) -> Result<(), String> {
     };
     let (ending, ended) = crossbeam_channel::bounded(1);
     let is_ending = Arc::new(AtomicBool::new(false));
+    let (http, ready) = (playground.http, playground.ready.clone());
     if options.terminal {
-        let (http, ending, is_ending) = (playground.http, ending.clone(), is_ending.clone());
+        let (ending, is_ending) = (ending.clone(), is_ending.clone());
         spawn("terminal", move || {
+            // Who chats need not be told that the adapter takes a moment.
+            let _ = ready.recv_timeout(MOMENT);
             ending.send(terminal::run(http, &is_ending))
+        })?;
+    } else {
+        spawn("invitation", move || {
+            if ready.recv().is_ok() {
+                print(&format!("Open http://127.0.0.1:{http}/ in two windows"));
+            }
         })?;
     }
     spawn("signals", move || {

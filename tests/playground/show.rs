@@ -46,16 +46,11 @@ impl Show {
 
     /// Something to know.
     pub(crate) fn note(self, text: &str) {
-        self.say(&format!("* {}", Escaped(text.as_bytes())));
-    }
-
-    /// A line as it is.
-    pub(crate) fn say(self, text: &str) {
         #[cfg(test)]
         if self == Show::Nothing {
             return;
         }
-        print(text);
+        print(&format!("* {}", Escaped(text.as_bytes())));
     }
 }
 

@@ -91,8 +91,8 @@ fn of_servers_that_connect_those_are_told_that_are_there() {
     let state = state(&adapter);
     assert_eq!(
         bare(&state),
-        "listening (0 reconnections, 0 bytes queued), data listening (0 reconnections, 0 bytes queued), 0 sessions, \
-         room closed, messages 0 relayed, 0 refused, 0 lost"
+        "0 of 0 serving (0 reconnections, 0 bytes queued), 0 turned away, data 0 of 0 serving (0 reconnections, 0 \
+         bytes queued), 0 turned away, 0 sessions, room closed, messages 0 relayed, 0 refused, 0 lost"
     );
     let mut proxies = vec![
         Proxies::connected(&ports, "one").in_room(),
@@ -110,6 +110,6 @@ fn of_servers_that_connect_those_are_told_that_are_there() {
     adapter.wait_for_log(&[" data 127.0.0.1 serving, ARI 1.9.1"]);
     drop(proxies);
     await_state(&adapter, "nobody left", |state| {
-        bare(state).contains("room closed") && bare(state).starts_with("listening (")
+        bare(state).contains("room closed") && bare(state).starts_with("0 of 0 serving (")
     });
 }
