@@ -4,7 +4,7 @@ use crate::cluster::{Proxies, all_hear, listening};
 use crate::files::Files;
 use crate::setup::command;
 use crate::standin::{RemoteHost, Side};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::slice::from_mut;
 
 /// The line with which a start ends that cannot be.
@@ -74,8 +74,10 @@ fn more_than_loopback_wants_a_guard() {
         // One address that is open is too many.
         refused(&with(&ports, &["--listen", "127.0.0.1", "--listen", open]));
     }
-    let guarded = ["--listen", "0.0.0.0", "--allow", "127.0.0.0/8"];
-    let adapter = command().args(with(&ports, &guarded)).start();
+    let everywhere = RemoteHost::at(Ipv4Addr::UNSPECIFIED.into());
+    let ports = everywhere.expect("two ports of all addresses");
+    let command = command().args(ports.arguments());
+    let adapter = command.args(["--allow", "127.0.0.0/8"]).start();
     adapter.wait_for_log(&["allowing 127.0.0.0/8"]);
     adapter.wait_for_log(&[" data 0.0.0.0:", ": listening"]);
     let mut only = Proxies::connected(&ports, "one").in_room();
@@ -114,7 +116,11 @@ fn the_adapter_does_not_call_itself() {
         "--host",
         "127.0.0.7",
     ];
-    let line = refused(&with(&ports, &any));
+    let everywhere = RemoteHost::at(Ipv4Addr::UNSPECIFIED.into());
+    let line = refused(&with(
+        &everywhere.expect("two ports of all addresses"),
+        &any,
+    ));
     assert!(
         line.ends_with(" is this adapter itself, by --listen"),
         "{line}"

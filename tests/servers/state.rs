@@ -14,7 +14,9 @@ fn bare(line: &str) -> &str {
 fn of_one_server_all_is_in_one_line() {
     let (adapter, _servers, mut proxies) = called(1);
     all_hear(&mut proxies, 0, "hello");
-    let state = state(&adapter);
+    let state = await_state(&adapter, "empty queues", |state| {
+        state.matches("0 bytes queued").count() == 2
+    });
     assert_eq!(
         bare(&state),
         "serving, ARI 1.9.1 (0 reconnections, 0 bytes queued), data serving, ARI 1.9.1 (0 reconnections, 0 bytes \
@@ -63,7 +65,9 @@ fn of_many_servers_some_of_those_that_are_missing_are_named() {
     servers[0].reopen();
     let adapter = command().args(hosts(&servers)).start();
     let _first = Proxies::accepted(&servers[0], "one").in_room();
-    let state = state(&adapter);
+    let state = await_state(&adapter, "empty queues", |state| {
+        state.matches("0 bytes queued").count() == 2
+    });
     let missing = servers[1..5].iter();
     let missing = missing.map(|server| format!("metadata 127.0.0.1:{}", server.metadata.port()));
     let missing: Vec<_> = missing.collect();
