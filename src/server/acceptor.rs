@@ -196,6 +196,8 @@ impl Acceptor {
     }
 
     fn accept(&mut self) -> io::Result<()> {
+        // First, so that whoever it is wanting for waits, and is not closed.
+        let waker = Arc::new(Waker::new()?);
         let (socket, peer) = self.listener.accept()?;
         let address = peer.ip().to_canonical();
         let port = &self.port;
@@ -221,7 +223,7 @@ impl Acceptor {
         let incoming = Arc::new(Incoming {
             address,
             socket: Arc::new(prepare(socket, &status.reader)?),
-            waker: Arc::new(Waker::new()?),
+            waker,
             status: Arc::new(status),
             since: Instant::now(),
         });
@@ -292,5 +294,86 @@ impl Port {
         incoming.status.reader.beat_before(HANDSHAKE_TIMEOUT);
         let session = Session::establish(socket, endpoint).map_err(Disconnect::Tls)?;
         Ok(Transport::Tls(Box::new(session)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ari::version::Version;
+
+    /// Connections of their own addresses, eight each at the most, all of which came at this time.
+    fn incoming(count: usize, since: Instant) -> Vec<Arc<Incoming>> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Arc::new(peer);
+        let address = |n: usize| IpAddr::from([10, 0, (n / MAX_OPENING) as u8, 1]);
+        let incoming = |n: usize| {
+            Arc::new(Incoming {
+                address: address(n),
+                socket: Arc::clone(&socket),
+                waker: Arc::new(Waker::new().unwrap()),
+                status: Arc::new(Status::new("", None, Arc::default())),
+                since,
+            })
+        };
+        (0..count).map(incoming).collect()
+    }
+
+    fn ended(all: &[Arc<Incoming>]) -> Vec<usize> {
+        let all = all.iter().enumerate();
+        let ended = all.filter(|(_, incoming)| incoming.waker.is_ended());
+        ended.map(|(n, _)| n).collect()
+    }
+
+    #[test]
+    fn where_there_are_too_many_the_oldest_without_an_init_goes_after_a_while() {
+        let (accepted, start) = (Accepted::default(), Instant::now());
+        let all = incoming(MAX_CONNECTIONS, start);
+        for (n, one) in all.iter().enumerate() {
+            assert!(accepted.has_room(start + 2 * INIT), "{n} are not too many");
+            accepted.add(one);
+        }
+        // These have sent theirs.
+        for one in &all[..2] {
+            one.status.set(Phase::Serving(Version::V1_9_1));
+        }
+        assert!(!accepted.has_room(start + INIT - Duration::from_millis(1)));
+        // A clock may stand still.
+        assert!(!accepted.has_room(start - Duration::from_millis(1)));
+        assert!(ended(&all).is_empty());
+        // One at each look, and nobody twice.
+        for n in 2..5 {
+            assert!(!accepted.has_room(start + INIT));
+            assert_eq!(ended(&all), (2..=n).collect::<Vec<_>>());
+        }
+        // There is room as soon as one is gone.
+        accepted.remove(&all[3]);
+        assert!(accepted.has_room(start + INIT));
+        assert_eq!(ended(&all), [2, 3, 4]);
+    }
+
+    #[test]
+    fn of_one_address_the_oldest_without_an_init_goes_at_once() {
+        let (accepted, start) = (Accepted::default(), Instant::now());
+        let mut all = incoming(3 * MAX_OPENING, start);
+        for one in &all {
+            accepted.add(one);
+        }
+        assert!(ended(&all).is_empty());
+        // Of the second address one serves: there may be one more of it.
+        all[MAX_OPENING].status.set(Phase::Serving(Version::V1_9_1));
+        let mut more = incoming(MAX_OPENING + 3, start).split_off(MAX_OPENING);
+        for (n, one) in more.iter().enumerate() {
+            accepted.add(one);
+            let ended = ended(&all);
+            assert_eq!(ended, (9..9 + n).collect::<Vec<_>>());
+        }
+        // One that has ended for another reason takes no place, though it is not gone yet.
+        more[0].waker.end(Disconnect::Closed);
+        let later = incoming(MAX_OPENING + 1, start).split_off(MAX_OPENING);
+        accepted.add(&later[0]);
+        all.append(&mut more);
+        assert_eq!(ended(&all), [9, 10, 24]);
     }
 }

@@ -184,6 +184,10 @@ impl ProxyConnection {
             is_unheard = self.dispatch.is_unheard(&[]);
             self.dispatch.ended();
             self.dispatch.disconnected();
+            // What replaces it waits until all is told.
+            if !matches!(reason, Disconnect::Replaced(_)) {
+                self.dispatch.leave();
+            }
             outbox.send(Item::End);
             self.status.reader.beat_before(DRAIN + LINGER);
             if reason.is_broken()
@@ -207,6 +211,11 @@ impl ProxyConnection {
             }
             reason => reason,
         }
+    }
+
+    /// The same Proxy may be served by another connection from now on.
+    pub fn leave(&mut self) {
+        self.dispatch.leave();
     }
 
     /// Ends the stream of a connection that is not broken.

@@ -96,6 +96,7 @@ impl Connector {
             }
             self.failures
                 .log(&self.proxy.connection, &reason, Some(wait));
+            self.proxy.leave();
             if self.wait(wait) {
                 return;
             }

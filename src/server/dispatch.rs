@@ -34,8 +34,9 @@ const UNANSWERED: u32 = 10;
 /// The method by which an adapter says hello.
 const HELLO: &[u8] = b"RAC";
 
-/// The first bytes of the record by which a TLS server refuses what is not TLS.
-const TLS_ALERT: &[u8] = &[0x15, 0x03];
+/// The first bytes of TLS: of the record by which a server refuses what is not TLS, and of that by which
+/// a client begins.
+const TLS: [&[u8]; 2] = [&[0x15, 0x03], &[0x16, 0x03]];
 
 /// What serves the requests of one side: a provider, and what it needs. It outlives connections.
 pub trait Service: Send {
@@ -230,9 +231,7 @@ impl Dispatch {
         let (head, method) = match (head, method) {
             (Some(head), Some(method)) if self.may_come(method) => (head, method),
             // Where the alert is "unexpected message", its number is a line end.
-            _ if self.encoding.is_none() && line.starts_with(TLS_ALERT) => {
-                return Err(peer_speaks_tls());
-            }
+            _ if self.encoding.is_none() && is_tls(line) => return Err(peer_speaks_tls()),
             (Some(head), None) if self.encoding.is_none() && head.method == HELLO => {
                 return Err(Disconnect::Adapter);
             }
@@ -393,7 +392,7 @@ impl Dispatch {
     /// ended. `is_reset`: that it did so by a reset, which means something only after words.
     pub fn end_of_stream(&mut self, pending: &[u8], is_reset: bool) -> Option<Disconnect> {
         let is_opening = self.encoding.is_none();
-        if is_opening && pending.starts_with(TLS_ALERT) {
+        if is_opening && is_tls(pending) {
             return Some(peer_speaks_tls());
         }
         let not_ari = self.wait.end().filter(|_| is_opening);
@@ -420,6 +419,9 @@ impl Dispatch {
     pub fn tick(&mut self, pending: &[u8]) -> Result<Option<Duration>, Disconnect> {
         let connection = &self.context.connection;
         if self.encoding.is_none() {
+            if is_tls(pending) {
+                return Err(peer_speaks_tls());
+            }
             let left = self.wait.check(connection, pending, Instant::now())?;
             return Ok(Some(left));
         }
@@ -447,11 +449,15 @@ impl Dispatch {
         if self.encoding.take().is_some() {
             self.service.disconnected();
         }
-        self.place = None;
         self.waker = None;
         self.unreported = None;
         // What is still queued is not to be counted any longer than the connection lasts.
         self.outbox = Arc::new(Outbox::new(AllQueued::default()).0);
+    }
+
+    /// The same Proxy may be served by another connection.
+    pub fn leave(&mut self) {
+        self.place = None;
     }
 
     /// Whether nothing came since the hello, `pending` being what there is of a line.
@@ -472,6 +478,10 @@ fn too_long() -> String {
 fn refused(call: &Call<'_>, kind: ErrorKind, why: String, replies: &mut Vec<u8>) -> Disconnect {
     call.error(kind, &why, replies).end();
     Disconnect::Refused(why)
+}
+
+fn is_tls(bytes: &[u8]) -> bool {
+    TLS.iter().any(|begins| bytes.starts_with(begins))
 }
 
 fn peer_speaks_tls() -> Disconnect {

@@ -66,7 +66,7 @@ pub use status::Phase;
 
 use crate::ari::Side;
 use crate::ari::escape::Escaped;
-use crate::provider::{DataProvider, MetadataProvider, system_time};
+use crate::provider::{DataProvider, MetadataProvider, lock, system_time};
 use abort::AbortOnPanic;
 use acceptor::{Accepted, Acceptor, Port};
 use connection::Config;
@@ -75,12 +75,14 @@ use credentials::SharedCredentials;
 use data::DataService;
 use dispatch::Service;
 use host::Host;
+use listening::Places;
 use metadata::MetadataService;
 use status::Connections;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::sync::Arc;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tls::{Tls, TlsError};
@@ -99,6 +101,7 @@ pub struct Servers {
     /// Who may; everybody if there are none.
     allow: Vec<Network>,
     accepted: Arc<Accepted>,
+    places: Arc<Mutex<Places>>,
     config: Config,
     heartbeat: Option<Duration>,
 }
@@ -163,6 +166,7 @@ impl Servers {
             listen: Vec::new(),
             allow: Vec::new(),
             accepted: Arc::default(),
+            places: Arc::default(),
             config: Config {
                 product: concat!("chat-adapter ", env!("CARGO_PKG_VERSION")).into(),
                 credentials: SharedCredentials::default(),
@@ -359,6 +363,7 @@ impl Servers {
         let switch = |is_on| if is_on { "Y" } else { "N" };
         let tls = switch(self.config.tls.is_some());
         let auth = switch(self.current_credentials().is_some());
+        let mut all = Places::default();
         for (side, common) in [(Side::Metadata, metadata), (Side::Data, data)] {
             let mut ports: Vec<_> = self
                 .hosts
@@ -367,17 +372,21 @@ impl Servers {
                 .collect();
             ports.dedup();
             let mut places: Vec<_> = ports.iter().map(|&port| (String::new(), port)).collect();
+            let mut own = Vec::new();
             for name in &self.listen {
                 let is_guarded = !self.allow.is_empty() || self.config.verifies_clients();
                 let addresses = listening::resolve(name, common, is_guarded);
-                for address in addresses.map_err(StartError::Listen)? {
-                    let host = match address.ip() {
-                        any if any.is_unspecified() => "an address of this host".into(),
-                        own => own.to_string(),
-                    };
-                    let remote = format!("<param name=\"remote_host\">{host}</param> ");
-                    places.push((remote, common));
-                }
+                own.extend(addresses.map_err(StartError::Listen)?);
+            }
+            all.add(side, common, own.iter().copied(), &self.hosts)
+                .map_err(StartError::Listen)?;
+            for address in own {
+                let host = match address.ip() {
+                    any if any.is_unspecified() => "an address of this host".into(),
+                    own => own.to_string(),
+                };
+                let remote = format!("<param name=\"remote_host\">{host}</param> ");
+                places.push((remote, common));
             }
             for (remote, port) in places {
                 found.push(format!(
@@ -432,19 +441,15 @@ impl Servers {
         let mut listeners = Vec::new();
         for name in &self.listen {
             let is_guarded = !self.allow.is_empty() || self.config.verifies_clients();
-            let found = listening::resolve(name, port, is_guarded)
-                .and_then(|found| listening::listen(name, found))
+            listening::resolve(name, port, is_guarded)
+                .and_then(|found| listening::listen(name, &found, &mut listeners))
                 .map_err(StartError::Listen)?;
-            listeners.extend(found);
         }
+        let own = listeners.iter().flat_map(TcpListener::local_addr);
+        lock(&self.places)
+            .add(side, port, own, &self.hosts)
+            .map_err(StartError::Listen)?;
         for host in &self.hosts {
-            if listening::is_own(host, host.port(side, port), &listeners) {
-                let what = format!(
-                    "{} is this adapter itself, by --listen",
-                    host.address(side, port)
-                );
-                return Err(StartError::Listen(what));
-            }
             let config = self.config.clone();
             let lost_updates = Arc::clone(&connections.lost_updates);
             let (host, heartbeat) = (host.clone(), self.heartbeat);

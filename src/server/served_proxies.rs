@@ -41,11 +41,12 @@ impl Identity {
 #[derive(Debug, Default)]
 pub struct ServedProxies(Mutex<Vec<Served>>);
 
+/// One of them, or one that waits until older connections have ended, in the order in which they came.
 #[derive(Debug)]
 struct Served {
     identity: Identity,
     waker: Arc<Waker>,
-    /// Disconnected when the connection serves no more.
+    /// Disconnected when the connection neither serves nor waits any more.
     ended: Receiver<()>,
 }
 
@@ -63,24 +64,31 @@ impl ServedProxies {
         heartbeat: &Heartbeat,
     ) -> Result<Place, Disconnect> {
         let deadline = Instant::now() + END;
+        let (alive, ended) = bounded(0);
+        // At once, so that one which comes still later knows of this one.
+        lock(&self.0).push(Served {
+            identity: identity.clone(),
+            waker: Arc::clone(waker),
+            ended,
+        });
+        let place = Place {
+            proxies: Arc::clone(self),
+            waker: Arc::clone(waker),
+            _alive: alive,
+        };
         loop {
             let ended = {
-                let mut served = lock(&self.0);
-                let Some(older) = served.iter().find(|older| older.identity == identity) else {
-                    let (alive, ended) = bounded(0);
-                    served.push(Served {
-                        identity,
-                        waker: Arc::clone(waker),
-                        ended,
-                    });
-                    return Ok(Place {
-                        proxies: Arc::clone(self),
-                        waker: Arc::clone(waker),
-                        _alive: alive,
-                    });
-                };
-                older.waker.end(Disconnect::Replaced(name.into()));
-                older.ended.clone()
+                let served = lock(&self.0);
+                let others = served.iter();
+                let others = others.take_while(|other| !Arc::ptr_eq(&other.waker, waker));
+                let older: Vec<_> = others.filter(|other| other.identity == identity).collect();
+                for older in &older {
+                    older.waker.end(Disconnect::Replaced(name.into()));
+                }
+                match older.last() {
+                    Some(older) => older.ended.clone(),
+                    None => return Ok(place),
+                }
             };
             heartbeat.beat();
             let _ = ended.recv_timeout(heartbeat.at_most(RECHECK)); // looked at again
@@ -145,7 +153,23 @@ mod tests {
             drop(place);
             drop(entered.join().unwrap());
         });
+        // The one that came last comes in, whoever waits.
+        let (waits, last) = (waker(), waker());
+        let place = enter(identity("one", Side::Data), &first).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| enter(identity("one", Side::Data), &waits));
+            while lock(&proxies.0).len() < 4 {
+                std::thread::yield_now();
+            }
+            let entered = scope.spawn(|| enter(identity("one", Side::Data), &last).unwrap());
+            let refused = waiting.join().unwrap().unwrap_err();
+            assert!(matches!(refused, Disconnect::Replaced(_)), "{refused}");
+            assert!(!entered.is_finished());
+            drop(place);
+            drop(entered.join().unwrap());
+        });
         // Who is ended while it waits does not come in.
+        let first = waker();
         let _place = enter(identity("one", Side::Data), &first).unwrap();
         third.end(Disconnect::Closed);
         let refused = enter(identity("one", Side::Data), &third).unwrap_err();

@@ -7,7 +7,9 @@
 //! CHAOS_SEED=42 cargo test --test chaos         the choices of an earlier run, whose seed was printed
 //! ```
 //!
-//! Each side runs its Proxy on a thread of its own ([`side`]; [`metadata`] and [`data`] have what a Proxy sends), draws
+//! With three servers ([`cluster`]) the faults are fewer, and what is checked is what they have together.
+//!
+//! With one, each side runs its Proxy on a thread of its own ([`side`]; [`metadata`] and [`data`] have what a Proxy sends), draws
 //! its faults from the seed ([`fault`]), and enters what is sent and what comes into one [`ledger`], which knows what may follow. A
 //! third thread watches the process ([`resources`]). The first thing that must not be ends the run, and is reported with the
 //! seed and with what happened before.
@@ -17,6 +19,7 @@ mod standin;
 
 mod backoff;
 mod bulk;
+mod cluster;
 mod data;
 mod fault;
 mod garbage;
@@ -43,7 +46,7 @@ use crate::data::Data;
 use crate::metadata::Metadata;
 use crate::port::Port;
 use crate::random::Random;
-use crate::resources::observe;
+use crate::resources::{Bounds, observe};
 use crate::side::run;
 use crate::standin::Command;
 use crate::world::World;
@@ -87,7 +90,7 @@ fn chaos() {
             })
         });
         scope.spawn(|| world.guard("data", || run(world, Data::new(), data_port, other)));
-        scope.spawn(|| world.guard("process", || observe(world, adapter, third)));
+        scope.spawn(|| world.guard("process", || observe(world, adapter, &Bounds::ONE, third)));
     });
     if let Some(violation) = world.violation() {
         panic!("CHAOS_SECONDS={seconds} CHAOS_SEED={seed}: {violation}");

@@ -8,8 +8,39 @@ use crate::random::Random;
 use crate::standin::Adapter;
 use crate::world::{Halt, Phase, Run, World};
 
-/// Main, the log's, and for each Proxy a reader and a writer.
-const THREADS: u64 = 6;
+/// What the process may have.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    /// So many threads, when all serve.
+    threads: u64,
+    /// So many more for a moment, while one connection replaces another.
+    spare_threads: u64,
+    files: usize,
+    /// KiB that are resident.
+    memory: u64,
+}
+
+impl Bounds {
+    /// With one server that is called. Threads: main, the log's, and for each Proxy a reader and a writer.
+    pub(crate) const ONE: Bounds = Bounds {
+        threads: 6,
+        spare_threads: 0,
+        files: FILES,
+        memory: MEMORY,
+    };
+
+    /// With so many servers that are called, and so many that connect, on two ports. Each of these may have a
+    /// connection that is being replaced, and some that have come to nothing.
+    pub(crate) fn of_servers(called: usize, connecting: usize) -> Bounds {
+        let all = called + connecting;
+        Bounds {
+            threads: 2 + 2 + 4 * all as u64,
+            spare_threads: 16 * connecting as u64,
+            files: FILES + 4 * all + 4 + 16 * connecting,
+            memory: MEMORY * all as u64,
+        }
+    }
+}
 
 /// A thread or a file that is being given back may be seen for a moment more.
 const GRACE: Duration = Duration::from_secs(1);
@@ -37,11 +68,16 @@ struct Seen {
 }
 
 /// Looks at the process until the end, and brings it about.
-pub(crate) fn observe(world: &World, adapter: &Adapter, mut random: Random) -> Run<()> {
+pub(crate) fn observe(
+    world: &World,
+    adapter: &Adapter,
+    bounds: &Bounds,
+    mut random: Random,
+) -> Run<()> {
     let mut seen = Seen::default();
     let mut calm_since = None;
     while world.phase() < Phase::Served {
-        look(world, adapter, &mut seen)?;
+        look(world, adapter, bounds, &mut seen)?;
         if world.is_calm() {
             let since = *calm_since.get_or_insert_with(Instant::now);
             if since.elapsed() > RECOVERY {
@@ -55,7 +91,7 @@ pub(crate) fn observe(world: &World, adapter: &Adapter, mut random: Random) -> R
         world.wait(LOOK)?;
     }
     await_that(world, "a fixed number of threads", || {
-        adapter.threads() == THREADS
+        adapter.threads() == bounds.threads
     })?;
     world.set_figures(seen.to_string());
     world.ledger().data_may_end();
@@ -64,23 +100,24 @@ pub(crate) fn observe(world: &World, adapter: &Adapter, mut random: Random) -> R
     Ok(())
 }
 
-fn look(world: &World, adapter: &Adapter, seen: &mut Seen) -> Run<()> {
+fn look(world: &World, adapter: &Adapter, bounds: &Bounds, seen: &mut Seen) -> Run<()> {
     seen.looks += 1;
     seen.memory = seen.memory.max(adapter.resident_kib());
-    if seen.memory > MEMORY {
+    if seen.memory > bounds.memory {
         return Err(Halt(format!("{} KiB of memory", seen.memory)));
     }
     let (threads, files) = (adapter.threads(), adapter.descriptors());
     seen.threads = seen.threads.max(threads);
     seen.files = seen.files.max(files);
-    if threads > THREADS {
+    let most = bounds.threads + bounds.spare_threads;
+    if threads > most {
         await_that(world, "no more threads than needed", || {
-            adapter.threads() <= THREADS
+            adapter.threads() <= most
         })?;
     }
-    if files > FILES {
+    if files > bounds.files {
         await_that(world, "no more files than needed", || {
-            adapter.descriptors() <= FILES
+            adapter.descriptors() <= bounds.files
         })?;
     }
     Ok(())

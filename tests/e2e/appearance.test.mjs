@@ -96,8 +96,12 @@ test('it fits every size, in every theme', async () => {
     await page.emulateMedia(media);
     for (const [size, viewport] of Object.entries(SIZES)) {
       await page.setViewportSize(viewport);
-      const [width, inner] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-      assert.ok(width <= inner, `${theme}, ${size}: ${width} wide on ${inner}`);
+      const [whole, seen] = await page.evaluate(() => {
+        const { scrollWidth, scrollHeight, clientWidth, clientHeight } = document.documentElement;
+        return [[scrollWidth, scrollHeight], [clientWidth, clientHeight]];
+      });
+      assert.deepEqual(seen, [viewport.width, viewport.height], `${theme}, ${size}: a scroll bar beside the page`);
+      assert.deepEqual(whole, seen, `${theme}, ${size}: all of the page is seen`);
       for (const name of ['Send', 'Details']) {
         const { x, y, width, height } = await page.getByRole('button', { name, exact: true }).boundingBox();
         assert.ok(x >= 0 && y >= 0 && x + width <= viewport.width && y + height <= viewport.height, `${theme}, ${size}: ${name}`);

@@ -149,6 +149,9 @@ test('who reads further up is left there, told how much is new, and gets back to
   }
   await page.getByRole('button', { name: '2 new messages' }).click();
   await atEnd();
+  await home();
+  await page.getByRole('button', { name: 'Jump to the end' }).click();
+  await atEnd();
   await page.locator('#down').waitFor({ state: 'hidden' });
   assert.equal(await box(page).evaluate((one) => one === document.activeElement), true);
   // Who is at the end stays there, whoever speaks and however long.
@@ -365,11 +368,15 @@ test('what is written and not sent outlives a reload', async () => {
   await other.reload();
   await connected(other);
   assert.equal(await box(other).inputValue(), '');
+  // It has what it took, too, before it shows it; and that is known even if the page does not end as pages should.
+  const next = script.frames.list.length;
+  await say(other, 'taken');
+  script.tell(`MSGDONE,*,${(await script.message(next)).number},`);
+  await other.getByRole('group').getByText('Sent.').waitFor();
+  assert.equal(await other.evaluate(() => sessionStorage.getItem('chat.draft')), '""');
   // One window is not the other.
-  const second = await open({ context: page.context() });
   await box(page).fill('mine');
-  await second.reload();
-  await connected(second);
+  const second = await open({ context: page.context() });
   assert.equal(await box(second).inputValue(), '');
 });
 
@@ -423,6 +430,12 @@ test('it can be used with a keyboard and a screen reader', async () => {
   assert.equal(await log.getAttribute('aria-busy'), 'false');
   await page.getByRole('button', { name: 'Details' }).press('Enter');
   await page.getByRole('log').getByText(await page.evaluate(() => navigator.userAgent)).last().waitFor();
+  // An Enter that chooses among the characters that could be meant is none that sends.
+  await box(page).fill('に');
+  for (const init of [{ isComposing: true }, { keyCode: 229 }]) {
+    await box(page).dispatchEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true, ...init });
+  }
+  assert.equal(await box(page).inputValue(), 'に');
   await box(page).fill('   ');
   await box(page).press('Enter');
   assert.equal(await page.locator('.unsent').count(), 0, 'nothing to say is not said');

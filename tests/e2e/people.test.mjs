@@ -56,6 +56,11 @@ test('of two windows of one browser, each knows its own messages', async () => {
   // It is in the tree of accessibility, too.
   await message(one, 'from one').getByText('You', { exact: true }).waitFor();
   assert.equal(await message(two, 'from one').getByText('You', { exact: true }).isVisible(), false);
+  // Everybody knows the own address, and can see it.
+  const address = message(one, 'from one').locator('.ip');
+  assert.equal(await address.isVisible(), false);
+  await one.getByRole('button', { name: 'Details' }).click();
+  await address.waitFor();
   // A reload forgets nothing of it.
   await one.reload();
   await connected(one);

@@ -135,5 +135,12 @@ test('each state of the data connection is told when it comes', async () => {
     await connected(page);
   }
   assert.equal(await page.locator('.rule').count(), 3);
+  // Nor that it takes no messages: who let the page in can be asked.
+  const from = script.frames.list.length;
+  await say(page, 'and now?');
+  script.tell(`MSGFAIL,*,${(await script.message(from)).number},34,No`);
+  await state(page, /^Connected, but cannot send now: try again\.$/);
+  await script.breakOff();
+  await connected(page);
   assert.deepEqual(page.problems, []);
 });

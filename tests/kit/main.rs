@@ -18,6 +18,7 @@ mod feed;
 mod panics;
 mod proxy;
 mod requests;
+mod servers;
 mod subscriptions;
 mod threads;
 mod unsent;

@@ -33,13 +33,13 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chat_adapter::server::{DRAIN, Servers};
 use chat_adapter::signals::{Action, Signals};
 use chat_adapter::{Adapter, Config, logging};
 
-use hub::Invite;
 use options::{HELP, Options};
 use show::{Show, What, print};
 use stand_in::{Ports, StandIn, spawn};
@@ -47,6 +47,9 @@ use stand_in::{Ports, StandIn, spawn};
 /// The names that clients know the adapters by.
 const ADAPTER_SET: &str = "PROXY_PYTHONCHAT";
 const DATA_ADAPTER: &str = "CHAT_ROOM";
+
+/// How long the terminal waits for the adapter before it says that there is none.
+const MOMENT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let options = match Options::parse(lexopt::Parser::from_env()) {
@@ -86,30 +89,21 @@ impl Playground {
     fn start(options: &Options, what: What) -> Result<Self, String> {
         let ports = options.ports()?.into_iter().map(Ports::take);
         let ports = ports.collect::<Result<Vec<_>, _>>()?;
-        let urls: Vec<String> = ports.iter().map(Ports::url).collect();
         let count = ports.len();
-        // Each server tells of its adapter for itself; the last one of them invites.
-        let waiting = Arc::new(AtomicUsize::new(count));
         let servers = (1..).zip(ports).map(|(number, ports)| {
-            let (waiting, invitation) = (Arc::clone(&waiting), invitation(&urls));
-            let invite = move || {
-                if waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
-                    Show { what, server: None }.say(&invitation);
-                }
-            };
-            // In the terminal there is another one.
-            let invite: Option<Invite> = match options.terminal {
-                true => None,
-                false => Some(Box::new(invite)),
-            };
             let (name, server) = match count {
                 1 => ("Playground stand-in".to_owned(), None),
                 _ => (format!("Server {number} of {count}"), Some(number)),
             };
-            StandIn::start(ports, name, invite, Show { what, server })
+            StandIn::start(ports, name, Show { what, server })
         });
         let servers = servers.collect::<Result<_, _>>()?;
         Ok(Self { servers })
+    }
+
+    /// Something of each server.
+    fn each<T>(&self, of: impl Fn(&StandIn) -> T) -> Vec<T> {
+        self.servers.iter().map(of).collect()
     }
 
     /// What the adapter needs to know to get here.
@@ -132,9 +126,8 @@ impl Playground {
                 only.metadata, only.data
             );
         }
-        let hosts = self.servers.iter();
-        let hosts = hosts.map(|one| format!(" --host 127.0.0.1:{}:{}", one.metadata, one.data));
-        format!("chat-adapter{}", hosts.collect::<String>())
+        let host = |one: &StandIn| format!(" --host 127.0.0.1:{}:{}", one.metadata, one.data);
+        format!("chat-adapter{}", self.each(host).concat())
     }
 
     /// Tells every client goodbye. The adapters' connections last as long as what is yielded.
@@ -142,7 +135,7 @@ impl Playground {
         self.servers.iter().for_each(StandIn::begin_end);
         self.servers
             .into_iter()
-            .map(StandIn::end)
+            .map(StandIn::await_end)
             .collect::<Vec<_>>()
     }
 }
@@ -183,13 +176,21 @@ fn run(options: &Options) -> Result<(), String> {
     let (ending, ended) = crossbeam_channel::bounded(1);
     let is_ending = Arc::new(AtomicBool::new(false));
     if options.terminal {
-        let (http, ending, is_ending) = (
-            playground.servers[0].http,
-            ending.clone(),
-            is_ending.clone(),
-        );
+        let first = &playground.servers[0];
+        let (http, ready) = (first.http, first.ready.clone());
+        let (ending, is_ending) = (ending.clone(), is_ending.clone());
         spawn("terminal", move || {
+            // Who chats need not be told that the adapter takes a moment.
+            let _ = ready.recv_timeout(MOMENT);
             ending.send(terminal::run(http, &is_ending))
+        })?;
+    } else {
+        let invitation = invitation(&playground.each(StandIn::url));
+        let ready = playground.each(|server| server.ready.clone());
+        spawn("invitation", move || {
+            if ready.iter().all(|ready| ready.recv().is_ok()) {
+                print(&invitation);
+            }
         })?;
     }
     spawn("signals", move || {
@@ -220,19 +221,19 @@ fn run(options: &Options) -> Result<(), String> {
 }
 
 fn introduce(options: &Options, playground: &Playground) {
-    let each =
-        |of: fn(&StandIn) -> String| -> Vec<String> { playground.servers.iter().map(of).collect() };
     let (room, servers) = match playground.servers.len() {
         1 => (String::new(), "server"),
         count => (format!(" over {count} servers"), "servers"),
     };
     print(&format!(
         "* A chat room{room} for development, on this machine only: {}",
-        list(&each(StandIn::url))
+        list(&playground.each(StandIn::url))
     ));
     print("* Ctrl-C ends it.");
     if options.lines {
-        let ports = each(|one| format!("{} and {}", one.metadata, one.data)).join(", ");
+        let ports = playground
+            .each(|one| format!("{} and {}", one.metadata, one.data))
+            .join(", ");
         print(&format!(
             "* Between the stand-in {servers} (ports {ports}) and the adapter:  → to it  ← from it"
         ));

@@ -164,17 +164,26 @@ pub(crate) fn await_listening(adapter: &Adapter, on: &RemoteHost) {
     }
 }
 
-/// The words by which the line of state is known.
-const STATE: [&str; 3] = ["messages", "relayed", "refused"];
-
-/// The line of state.
+/// The line of state, which is asked for again where the adapter is only starting.
 #[track_caller]
 pub(crate) fn state(adapter: &Adapter) -> String {
-    let log = adapter.log();
-    let is_state = |line: &&str| STATE.iter().all(|words| line.contains(words));
-    let before = log.lines().filter(is_state).count();
-    adapter.signal("USR1");
-    adapter.wait_for_log_nth(&STATE, before + 1)
+    let is_state = |line: &&str| line.contains(" relayed, ") && line.contains(" messages ");
+    let is_starting = |line: &&str| line.ends_with(" starting");
+    let count = |log: &str| {
+        let count = |kind: &dyn Fn(&&str) -> bool| log.lines().filter(|line| kind(line)).count();
+        (count(&is_state), count(&is_starting))
+    };
+    loop {
+        let before = count(&adapter.log());
+        adapter.signal("USR1");
+        let found = adapter.find_in_log("the state", |log| {
+            let state = log.lines().filter(is_state).nth(before.0);
+            (count(log) != before).then(|| state.map(str::to_owned))
+        });
+        if let Some(state) = found {
+            return state;
+        }
+    }
 }
 
 /// A number of the line of state: what stands before these words.

@@ -67,7 +67,9 @@ fn servers_that_are_away_have_their_sessions_kept() {
     assert_eq!(number_of_sessions(&state(&adapter)), "2");
     // The metadata connection alone is lost: the server is away for its sessions.
     first.metadata.connection.abort();
-    let away = await_state(&adapter, "one of them away", |state| state.contains("away"));
+    let away = await_state(&adapter, "one of them away", |state| {
+        state.contains("that are away")
+    });
     assert!(
         away.contains("1 sessions (1 more of servers that are away)"),
         "{away}"

@@ -14,7 +14,9 @@ fn bare(line: &str) -> &str {
 fn of_one_server_all_is_in_one_line() {
     let (adapter, _servers, mut proxies) = called(1);
     all_hear(&mut proxies, 0, "hello");
-    let state = state(&adapter);
+    let state = await_state(&adapter, "empty queues", |state| {
+        state.matches("0 bytes queued").count() == 2
+    });
     assert_eq!(
         bare(&state),
         "serving, ARI 1.9.1 (0 reconnections, 0 bytes queued), data serving, ARI 1.9.1 (0 reconnections, 0 bytes \
@@ -63,7 +65,9 @@ fn of_many_servers_some_of_those_that_are_missing_are_named() {
     servers[0].reopen();
     let adapter = command().args(hosts(&servers)).start();
     let _first = Proxies::accepted(&servers[0], "one").in_room();
-    let state = state(&adapter);
+    let state = await_state(&adapter, "empty queues", |state| {
+        state.matches("0 bytes queued").count() == 2
+    });
     let missing = servers[1..5].iter();
     let missing = missing.map(|server| format!("metadata 127.0.0.1:{}", server.metadata.port()));
     let missing: Vec<_> = missing.collect();
@@ -91,8 +95,8 @@ fn of_servers_that_connect_those_are_told_that_are_there() {
     let state = state(&adapter);
     assert_eq!(
         bare(&state),
-        "listening (0 reconnections, 0 bytes queued), data listening (0 reconnections, 0 bytes queued), 0 sessions, \
-         room closed, messages 0 relayed, 0 refused, 0 lost"
+        "0 of 0 serving (0 reconnections, 0 bytes queued), 0 turned away, data 0 of 0 serving (0 reconnections, 0 \
+         bytes queued), 0 turned away, 0 sessions, room closed, messages 0 relayed, 0 refused, 0 lost"
     );
     let mut proxies = vec![
         Proxies::connected(&ports, "one").in_room(),
@@ -110,6 +114,6 @@ fn of_servers_that_connect_those_are_told_that_are_there() {
     adapter.wait_for_log(&[" data 127.0.0.1 serving, ARI 1.9.1"]);
     drop(proxies);
     await_state(&adapter, "nobody left", |state| {
-        bare(state).contains("room closed") && bare(state).starts_with("listening (")
+        bare(state).contains("room closed") && bare(state).starts_with("0 of 0 serving (")
     });
 }

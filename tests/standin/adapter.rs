@@ -153,6 +153,19 @@ impl Adapter {
         }
     }
 
+    /// Awaits that there is something to be found in the lines of the log; `what` says what.
+    #[track_caller]
+    pub(crate) fn find_in_log<T>(&self, what: &str, look: impl Fn(&str) -> Option<T>) -> T {
+        let found = self.stderr.wait_until(|text| {
+            let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+            look(whole)
+        });
+        match found {
+            Some(found) => found,
+            None => panic!("not in the log: {what}:\n{}", self.log()),
+        }
+    }
+
     /// Everything logged so far.
     pub(crate) fn log(&self) -> String {
         self.stderr.text()

@@ -2,7 +2,7 @@
 //! adapter still speaks first. It must not know what is said then.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -26,7 +26,8 @@ impl RemoteHost {
         Self::at(Ipv4Addr::LOCALHOST.into()).expect("two ports of 127.0.0.1")
     }
 
-    /// Two ports of an address of this host; `None` where the machine has not got it.
+    /// Two ports of an address of this host; `None` where the machine has not got it. The unspecified one stands for
+    /// all of them: that of the loopback interface is connected to.
     pub(crate) fn at(address: IpAddr) -> Option<Self> {
         Some(Self {
             metadata: Listener::bind_closed_at("metadata", address)?,
@@ -46,10 +47,16 @@ impl RemoteHost {
 
     /// Where the Proxies of this side connect to.
     pub(crate) fn address(&self, side: Side) -> SocketAddr {
-        match side {
+        let mut address = match side {
             Side::Metadata => self.metadata.address(),
             Side::Data => self.data.address(),
+        };
+        match address.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
         }
+        address
     }
 
     /// The arguments by which an adapter listens there.

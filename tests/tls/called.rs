@@ -214,6 +214,18 @@ fn a_handshake_that_is_slow_or_never_ends_holds_up_nobody() {
 }
 
 #[test]
+fn of_too_many_handshakes_the_oldest_goes() {
+    let place = Place::new();
+    let adapter = place.start(place.command());
+    let mut silent: Vec<_> = (0..9).map(|_| called(place.port(Side::Metadata))).collect();
+    let mut answer = Vec::new();
+    let _ = silent[0].read_to_end(&mut answer);
+    assert!(answer.is_empty(), "{answer:?}");
+    adapter.wait_for_log(&["warn", "127.0.0.1: closed: it has sent no init"]);
+    place.meet_metadata(&proxy(&[&TLS13], &place.own, None));
+}
+
+#[test]
 fn nothing_is_kept_of_a_session() {
     let place = Place::new();
     let _adapter = place.start(place.command());

@@ -111,7 +111,7 @@ fn a_certificate_that_is_for_the_other_role_is_named_at_the_start() {
     let command = place.command().args(["--host", "127.0.0.1"]);
     let adapter = command.start();
     for side in ["metadata", "data"] {
-        let words = ["extended key usage without clientAuth", "asks for one"];
+        let words = ["extended key usage without clientAuth", "asks for it"];
         adapter.wait_for_log(&[&["warn", side, "127.0.0.1", &cert], &words[..]].concat());
     }
     let log = adapter.log();

@@ -69,7 +69,7 @@ impl Identity {
             ));
         }
         let (usage, name, who) = match role {
-            Role::Client(_) => (CLIENT_AUTH, "clientAuth", "a Proxy that asks for one"),
+            Role::Client(_) => (CLIENT_AUTH, "clientAuth", "a Proxy that asks for it"),
             Role::Server { .. } => (SERVER_AUTH, "serverAuth", "a Proxy that connects"),
         };
         if !chain.first().is_some_and(|own| is_for(own, usage)) {

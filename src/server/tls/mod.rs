@@ -71,7 +71,7 @@ impl Settings {
         });
         if listens {
             words.push(match self.client_ca.is_empty() {
-                true => "clients that show none".to_owned(),
+                true => "clients not verified".to_owned(),
                 false => format!("clients trusted by {}", names(&self.client_ca)),
             });
         }
