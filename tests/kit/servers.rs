@@ -204,7 +204,7 @@ fn each_connection_that_is_accepted_has_a_provider_of_its_own_as_long_as_it_last
     // Who may not connect is counted, and nothing is made for it.
     assert_eq!(caller.from([127, 0, 0, 4]).stranger(b""), b"");
     wait_until("the connections are counted", || {
-        let all = "metadata 2 of 2 serving (0 reconnections, 0 bytes queued), 1 turned away";
+        let all = "metadata 2 of 2 serving (2 reconnections, 0 bytes queued), 1 turned away";
         running.to_string() == all
     });
     assert_eq!(made.all.load(Ordering::SeqCst), 4);
