@@ -88,6 +88,7 @@ fn one_that_does_not_read_misses_messages_and_holds_up_nobody() {
     }
     adapter.wait_for_log(&[&name, full, "messages that others got are lost"]);
     while number(&state(&adapter), " lost") < 20 {
+        assert!(said < 1 << 12, "nothing is counted: {}", state(&adapter));
         say_to_readers(&mut readers, said);
         said += 1;
     }
