@@ -5,7 +5,7 @@ use crate::standin::{Connection, DEADLINE, Init, Listener, RemoteHost, Server, S
 use chat_adapter::provider::{
     self, DataError, DataProvider, ItemEventListener, MetadataError, MetadataProvider, Parameters,
 };
-use chat_adapter::server::{Phase, Servers, StartError};
+use chat_adapter::server::{Credentials, Phase, Secret, Servers, StartError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -259,6 +259,33 @@ fn an_update_is_sent_to_the_servers_one_by_one() {
     handles[1].update("an item", 3).expect("a subscription");
     assert_eq!(calling.update().field("n"), Some("3"));
     assert!(running.is_alive());
+    assert!(servers.stop(DEADLINE));
+}
+
+#[test]
+fn credentials_that_come_later_are_not_for_whoever_connects() {
+    let (server, ports) = (Server::start(), RemoteHost::new());
+    let servers = Servers::builder()
+        .host_with_ports("127.0.0.1", server.metadata.port(), 1)
+        .listen("127.0.0.1");
+    let running = servers.metadata(ports.address(Side::Metadata).port(), || {
+        Made::default().provider()
+    });
+    running.expect("threads");
+    assert_eq!(server.metadata.accept().expect_rac().credentials, None);
+    let given = Some(Credentials {
+        user: "user1".into(),
+        password: Secret::new("pwd1".into()),
+    });
+    servers
+        .guard(given.as_ref())
+        .expect_err("it is said to whoever asks");
+    servers.set_credentials(given);
+    // A server that is called is who it is; who connects is not told.
+    let expected = Some(("user1".to_owned(), "pwd1".to_owned()));
+    assert_eq!(server.metadata.accept().expect_rac().credentials, expected);
+    let mut connected = ports.connect(Side::Metadata);
+    assert_eq!(connected.expect_rac().credentials, None);
     assert!(servers.stop(DEADLINE));
 }
 

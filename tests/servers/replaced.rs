@@ -139,6 +139,9 @@ fn other_proxies_are_left_alone() {
     let named = init(Side::Data, "one").with("data_provider.name", "ANOTHER_ROOM");
     let mut other = ports.meet_data(&named);
     other.subscribe("chat_room");
+    // One that does not name itself: what is left to tell it from the Proxy Metadata Adapter is its side.
+    let unnamed = init(Side::Data, "one").without("data_provider.name");
+    let _unnamed = ports.meet_data(&unnamed);
     // Another instance, from the same address.
     let mut second = Proxies::connected(&ports, "two").in_room();
     // Proxies without an instance, which may be anybody's.
