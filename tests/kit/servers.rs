@@ -5,7 +5,7 @@ use crate::standin::{Connection, DEADLINE, Init, Listener, RemoteHost, Server, S
 use chat_adapter::provider::{
     self, DataError, DataProvider, ItemEventListener, MetadataError, MetadataProvider, Parameters,
 };
-use chat_adapter::server::{Phase, Servers, StartError};
+use chat_adapter::server::{Credentials, Phase, Secret, Servers, StartError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -187,10 +187,10 @@ fn each_connection_that_is_accepted_has_a_provider_of_its_own_as_long_as_it_last
     let two = serve(caller.clone().from([127, 0, 0, 3]).connect(), "two");
     assert_eq!(made.inits(), [(0, "one".into()), (1, "two".into())]);
     let phases = running.phases();
-    assert_eq!(
-        phases.each_name(),
-        [&*listening, "metadata 127.0.0.2", "metadata 127.0.0.3"]
-    );
+    let names = phases.each_name();
+    assert_eq!((names.len(), names[0]), (3, &*listening));
+    assert!(names[1].starts_with("metadata 127.0.0.2:"), "{names:?}");
+    assert!(names[2].starts_with("metadata 127.0.0.3:"), "{names:?}");
     one.close();
     wait_until("the provider of the first is gone", || made.alive() == 1);
     wait_until("so is its connection", || running.phases().len() == 2);
@@ -204,7 +204,7 @@ fn each_connection_that_is_accepted_has_a_provider_of_its_own_as_long_as_it_last
     // Who may not connect is counted, and nothing is made for it.
     assert_eq!(caller.from([127, 0, 0, 4]).stranger(b""), b"");
     wait_until("the connections are counted", || {
-        let all = "metadata 2 of 2 serving (0 reconnections, 0 bytes queued), 1 turned away";
+        let all = "metadata 2 of 2 serving (2 reconnections, 0 bytes queued), 1 turned away";
         running.to_string() == all
     });
     assert_eq!(made.all.load(Ordering::SeqCst), 4);
@@ -259,6 +259,33 @@ fn an_update_is_sent_to_the_servers_one_by_one() {
     handles[1].update("an item", 3).expect("a subscription");
     assert_eq!(calling.update().field("n"), Some("3"));
     assert!(running.is_alive());
+    assert!(servers.stop(DEADLINE));
+}
+
+#[test]
+fn credentials_that_come_later_are_not_for_whoever_connects() {
+    let (server, ports) = (Server::start(), RemoteHost::new());
+    let servers = Servers::builder()
+        .host_with_ports("127.0.0.1", server.metadata.port(), 1)
+        .listen("127.0.0.1");
+    let running = servers.metadata(ports.address(Side::Metadata).port(), || {
+        Made::default().provider()
+    });
+    running.expect("threads");
+    assert_eq!(server.metadata.accept().expect_rac().credentials, None);
+    let given = Some(Credentials {
+        user: "user1".into(),
+        password: Secret::new("pwd1".into()),
+    });
+    servers
+        .guard(given.as_ref())
+        .expect_err("it is said to whoever asks");
+    servers.set_credentials(given);
+    // A server that is called is who it is; who connects is not told.
+    let expected = Some(("user1".to_owned(), "pwd1".to_owned()));
+    assert_eq!(server.metadata.accept().expect_rac().credentials, expected);
+    let mut connected = ports.connect(Side::Metadata);
+    assert_eq!(connected.expect_rac().credentials, None);
     assert!(servers.stop(DEADLINE));
 }
 

@@ -33,13 +33,15 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chat_adapter::server::{DRAIN, Servers};
 use chat_adapter::signals::{Action, Signals};
 use chat_adapter::{Adapter, Config, logging};
+use crossbeam_channel::Receiver;
 
+use hub::Invite;
 use options::{HELP, Options};
 use show::{Show, What, print};
 use stand_in::{Ports, StandIn, spawn};
@@ -82,6 +84,8 @@ fn complain(problem: &str) {
 /// The stand-in servers.
 struct Playground {
     servers: Vec<StandIn>,
+    /// Receives once: as soon as each server has an adapter.
+    ready: Receiver<()>,
 }
 
 impl Playground {
@@ -90,20 +94,24 @@ impl Playground {
         let ports = options.ports()?.into_iter().map(Ports::take);
         let ports = ports.collect::<Result<Vec<_>, _>>()?;
         let count = ports.len();
+        let (is_ready, ready) = crossbeam_channel::bounded(1);
+        // Each server tells of its adapter for itself; the last one of them counts.
+        let waiting = Arc::new(AtomicUsize::new(count));
         let servers = (1..).zip(ports).map(|(number, ports)| {
+            let (waiting, is_ready) = (Arc::clone(&waiting), is_ready.clone());
+            let invite: Invite = Box::new(move || {
+                if waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
+                    let _ = is_ready.send(()); // nobody there: nobody to tell
+                }
+            });
             let (name, server) = match count {
                 1 => ("Playground stand-in".to_owned(), None),
                 _ => (format!("Server {number} of {count}"), Some(number)),
             };
-            StandIn::start(ports, name, Show { what, server })
+            StandIn::start(ports, name, Some(invite), Show { what, server })
         });
         let servers = servers.collect::<Result<_, _>>()?;
-        Ok(Self { servers })
-    }
-
-    /// Something of each server.
-    fn each<T>(&self, of: impl Fn(&StandIn) -> T) -> Vec<T> {
-        self.servers.iter().map(of).collect()
+        Ok(Self { servers, ready })
     }
 
     /// What the adapter needs to know to get here.
@@ -126,8 +134,9 @@ impl Playground {
                 only.metadata, only.data
             );
         }
-        let host = |one: &StandIn| format!(" --host 127.0.0.1:{}:{}", one.metadata, one.data);
-        format!("chat-adapter{}", self.each(host).concat())
+        let hosts = self.servers.iter();
+        let hosts = hosts.map(|one| format!(" --host 127.0.0.1:{}:{}", one.metadata, one.data));
+        format!("chat-adapter{}", hosts.collect::<String>())
     }
 
     /// Tells every client goodbye. The adapters' connections last as long as what is yielded.
@@ -135,7 +144,7 @@ impl Playground {
         self.servers.iter().for_each(StandIn::begin_end);
         self.servers
             .into_iter()
-            .map(StandIn::await_end)
+            .map(StandIn::end)
             .collect::<Vec<_>>()
     }
 }
@@ -175,21 +184,23 @@ fn run(options: &Options) -> Result<(), String> {
     };
     let (ending, ended) = crossbeam_channel::bounded(1);
     let is_ending = Arc::new(AtomicBool::new(false));
+    let ready = playground.ready.clone();
     if options.terminal {
-        let first = &playground.servers[0];
-        let (http, ready) = (first.http, first.ready.clone());
-        let (ending, is_ending) = (ending.clone(), is_ending.clone());
+        let (http, ending, is_ending) = (
+            playground.servers[0].http,
+            ending.clone(),
+            is_ending.clone(),
+        );
         spawn("terminal", move || {
             // Who chats need not be told that the adapter takes a moment.
             let _ = ready.recv_timeout(MOMENT);
             ending.send(terminal::run(http, &is_ending))
         })?;
     } else {
-        let invitation = invitation(&playground.each(StandIn::url));
-        let ready = playground.each(|server| server.ready.clone());
+        let urls: Vec<_> = playground.servers.iter().map(StandIn::url).collect();
         spawn("invitation", move || {
-            if ready.iter().all(|ready| ready.recv().is_ok()) {
-                print(&invitation);
+            if ready.recv().is_ok() {
+                print(&invitation(&urls));
             }
         })?;
     }
@@ -221,19 +232,19 @@ fn run(options: &Options) -> Result<(), String> {
 }
 
 fn introduce(options: &Options, playground: &Playground) {
+    let each =
+        |of: fn(&StandIn) -> String| -> Vec<String> { playground.servers.iter().map(of).collect() };
     let (room, servers) = match playground.servers.len() {
         1 => (String::new(), "server"),
         count => (format!(" over {count} servers"), "servers"),
     };
     print(&format!(
         "* A chat room{room} for development, on this machine only: {}",
-        list(&playground.each(StandIn::url))
+        list(&each(StandIn::url))
     ));
     print("* Ctrl-C ends it.");
     if options.lines {
-        let ports = playground
-            .each(|one| format!("{} and {}", one.metadata, one.data))
-            .join(", ");
+        let ports = each(|one| format!("{} and {}", one.metadata, one.data)).join(", ");
         print(&format!(
             "* Between the stand-in {servers} (ports {ports}) and the adapter:  → to it  ← from it"
         ));

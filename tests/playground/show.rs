@@ -56,13 +56,18 @@ impl Show {
 
     /// Something to know.
     pub(crate) fn note(self, text: &str) {
+        let server = self.server.map(|number| format!("server {number}: "));
+        let server = server.unwrap_or_default();
+        self.say(&format!("* {server}{}", Escaped(text.as_bytes())));
+    }
+
+    /// A line as it is.
+    pub(crate) fn say(self, text: &str) {
         #[cfg(test)]
         if self.what == What::Nothing {
             return;
         }
-        let server = self.server.map(|number| format!("server {number}: "));
-        let server = server.unwrap_or_default();
-        print(&format!("* {server}{}", Escaped(text.as_bytes())));
+        print(text);
     }
 }
 

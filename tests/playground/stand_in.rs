@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Sender;
 
 use crate::ari::Side;
 use crate::descriptor;
-use crate::hub::{Event, Hub, Outbox};
+use crate::hub::{Event, Hub, Invite, Outbox};
 use crate::proxy::Proxy;
 use crate::server::Server;
 use crate::show::Show;
@@ -65,15 +65,18 @@ pub(crate) struct StandIn {
     pub(crate) http: u16,
     pub(crate) metadata: u16,
     pub(crate) data: u16,
-    /// Receives once: as soon as both sides have an adapter.
-    pub(crate) ready: Receiver<()>,
     events: Sender<Event>,
     hub: JoinHandle<[Option<Outbox<String>>; 2]>,
 }
 
 impl StandIn {
     /// Serves these ports; `name` is what clients are told of the server.
-    pub(crate) fn start(ports: Ports, name: String, show: Show) -> Result<Self, String> {
+    pub(crate) fn start(
+        ports: Ports,
+        name: String,
+        invite: Option<Invite>,
+        show: Show,
+    ) -> Result<Self, String> {
         let Ports {
             seed,
             web,
@@ -81,8 +84,7 @@ impl StandIn {
             numbers,
         } = ports;
         let server = Server::new(name, seed, Instant::now(), descriptor::status_item()?);
-        let (is_ready, ready) = bounded(1);
-        let (hub, events) = Hub::new(server, is_ready, show);
+        let (hub, events) = Hub::new(server, invite, show);
         let [web_events, metadata_events, data_events] = [(); 3].map(|()| events.clone());
         let hub = spawn("hub", || hub.run())?;
         spawn("metadata", move || metadata.run(&metadata_events, show))?;
@@ -93,7 +95,6 @@ impl StandIn {
             http,
             metadata,
             data,
-            ready,
             events,
             hub,
         })
@@ -111,7 +112,8 @@ impl StandIn {
     }
 
     /// Awaits that. The adapters' connections last as long as what is yielded.
-    pub(crate) fn await_end(self) -> impl Sized {
+    pub(crate) fn end(self) -> impl Sized {
+        self.begin_end();
         self.hub.join().ok()
     }
 }

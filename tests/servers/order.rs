@@ -3,14 +3,17 @@
 use crate::cluster::{Proxies, called};
 use std::thread;
 
-const SERVERS: usize = 3;
+/// So many there are, so that a message takes its time to be handed to all.
+const SERVERS: usize = 8;
 
-/// So many messages each server sends.
-const MESSAGES: usize = 400;
+/// So many messages each server sends, and so many with each write.
+const MESSAGES: usize = 300;
+const AT_ONCE: usize = 50;
 
 #[test]
 fn all_servers_see_one_order() {
     let (_adapter, _servers, proxies) = called(SERVERS);
+    let names: Vec<_> = proxies.iter().map(|it| it.server.clone()).collect();
     let orders: Vec<Vec<String>> = thread::scope(|scope| {
         let readers: Vec<_> = proxies
             .into_iter()
@@ -22,20 +25,17 @@ fn all_servers_see_one_order() {
                     mut data,
                 } = proxies;
                 scope.spawn(move || {
-                    // Several with each write, so that a read of the adapter brings several.
-                    for batch in 0..MESSAGES / 4 {
-                        let lines: Vec<_> = (0..4)
-                            .map(|n| {
-                                let text = format!("CHAT|{server} {}", batch * 4 + n);
-                                let arguments = [None, Some(&*session), Some(&*text)];
-                                metadata.compose("NUM", &arguments)
-                            })
-                            .collect();
-                        let (ids, lines): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+                    let requests = (0..MESSAGES).map(|n| {
+                        let text = format!("CHAT|{server} {n}");
+                        metadata.compose("NUM", &[None, Some(&*session), Some(&*text)])
+                    });
+                    let (ids, lines): (Vec<_>, Vec<_>) = requests.unzip();
+                    // Nobody waits for an answer: what is said on all servers is said at one time.
+                    for lines in lines.chunks(AT_ONCE) {
                         metadata.connection.send_lines(lines);
-                        for id in ids {
-                            metadata.expect_void(&id);
-                        }
+                    }
+                    for id in ids {
+                        metadata.expect_void(&id);
                     }
                 });
                 scope.spawn(move || {
@@ -52,7 +52,7 @@ fn all_servers_see_one_order() {
         assert_eq!(differs, None, "from there on the orders differ");
     }
     // Of each server alone it is the order in which they were sent.
-    for server in ["one", "two", "three"] {
+    for server in names {
         let sent = (0..MESSAGES).map(|n| format!("{server} {n}"));
         let of_server = |text: &&String| text.starts_with(&format!("{server} "));
         let came = orders[0].iter().filter(of_server);

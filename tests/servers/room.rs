@@ -4,7 +4,8 @@ use crate::cluster::{
     NOBODY, Proxies, all_hear, called, hosts, init, offering, server_at, silence,
 };
 use crate::setup::{command, exchange};
-use crate::standin::{DataProxy, MetadataProxy, Server, Side};
+use crate::standin::{DataProxy, MetadataProxy, RemoteHost, Server, Side};
+use std::net::Ipv6Addr;
 
 #[test]
 fn everybody_hears_everybody_on_whichever_server() {
@@ -35,6 +36,24 @@ fn a_server_with_the_ports_of_the_options_and_others_with_their_own_are_one_room
             adapter.wait_for_log(&[&name]);
         }
     }
+}
+
+#[test]
+fn an_ipv6_address_may_have_ports_of_its_own() {
+    if RemoteHost::at(Ipv6Addr::LOCALHOST.into()).is_none() {
+        eprintln!("skipped: no IPv6 here");
+        return;
+    }
+    let servers = [server_at("::1"), Server::start()];
+    let adapter = command().args(hosts(&servers)).start();
+    let mut proxies = vec![
+        Proxies::accepted(&servers[0], "one").in_room(),
+        Proxies::accepted(&servers[1], "two").in_room(),
+    ];
+    all_hear(&mut proxies, 0, "from IPv6");
+    all_hear(&mut proxies, 1, "to IPv6");
+    let port = servers[0].data.port();
+    adapter.wait_for_log(&[&format!(" data [::1]:{port}: serving")]);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A server that does not read: what it misses is its own loss, and is told of.
 
-use crate::cluster::{NAMES, Proxies, all_hear, await_state, called, end, hosts, number, state};
+use crate::cluster::{
+    NAMES, Proxies, all_hear, await_listening, await_state, called, end, hosts, number, state,
+};
 use crate::setup::command;
-use crate::standin::{Adapter, End, Server};
+use crate::standin::{Adapter, End, RemoteHost, Server};
 use std::thread;
 
 /// Large enough that a queue is full soon, and so small that three fit into what each connection has for itself: one
@@ -86,6 +88,7 @@ fn one_that_does_not_read_misses_messages_and_holds_up_nobody() {
     }
     adapter.wait_for_log(&[&name, full, "messages that others got are lost"]);
     while number(&state(&adapter), " lost") < 20 {
+        assert!(said < 1 << 12, "nothing is counted: {}", state(&adapter));
         say_to_readers(&mut readers, said);
         said += 1;
     }
@@ -174,7 +177,16 @@ fn await_lost(adapter: &Adapter, count: usize) {
 #[test]
 fn the_end_writes_out_what_waits_on_every_server() {
     const MESSAGES: usize = 40;
-    let (adapter, _servers, mut proxies) = cluster(3, 0);
+    // Two that are called, and one that connects.
+    let (servers, ports) = ([Server::start(), Server::start()], RemoteHost::new());
+    let command = command().args(hosts(&servers)).args(ports.arguments());
+    let adapter = command.start();
+    await_listening(&adapter, &ports);
+    let mut proxies = vec![
+        Proxies::accepted(&servers[0], "one").in_room(),
+        Proxies::accepted(&servers[1], "two").in_room(),
+        Proxies::connected(&ports, "three").in_room(),
+    ];
     for number in 0..MESSAGES {
         say(&mut proxies[number % 3], number);
     }

@@ -126,8 +126,12 @@ impl Incoming {
     /// Awaits the end of the connection, before which nothing but keepalives may come.
     #[track_caller]
     pub(crate) fn expect_closed(&mut self) -> End {
+        let deadline = Instant::now() + DEADLINE;
         loop {
             match self.next_line() {
+                Ok(line) if line == KEEPALIVE && Instant::now() > deadline => {
+                    self.fail("only keepalives came where the end was awaited");
+                }
                 Ok(line) if line == KEEPALIVE => {}
                 Ok(line) => self.fail(&format!("the end was awaited, not {}", escaped(&line))),
                 Err(end) => return end,

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Instant;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -184,7 +185,8 @@ impl Caller {
         stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
         let _ = stream.write_all(bytes); // it may be closed already
         let (mut came, mut chunk) = (Vec::new(), [0; 4096]);
-        loop {
+        let deadline = Instant::now() + DEADLINE;
+        while Instant::now() < deadline {
             match uninterrupted(|| stream.read(&mut chunk)) {
                 Ok(0) => return came,
                 Ok(count) => came.extend_from_slice(&chunk[..count]),
@@ -192,5 +194,6 @@ impl Caller {
                 Err(error) => panic!("no end of the connection: {error}; came: {came:?}"),
             }
         }
+        panic!("no end of the connection; came: {came:?}")
     }
 }
