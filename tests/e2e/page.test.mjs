@@ -481,6 +481,8 @@ test('the adapter is killed and comes back: what is refused meanwhile says why',
     const page = await open({ url: bare.url });
     await say(page, 'before');
     await arrived(page, 'before');
+    // Its outcome takes another way than the message, and could be lost with the adapter.
+    await settled(page);
     let from = bare.process.lines.list.length;
     await adapter.end('SIGKILL');
     // Said at once, and not when somebody sends.
