@@ -617,6 +617,11 @@ mod tests {
             ),
             (&["--allow", "10.0.0.0/8"], "--allow needs a --listen"),
             (
+                &["--listen", "127.0.0.1:8003"],
+                "--listen 127.0.0.1:8003: not a host's name or address alone; the ports are those of \
+                 --metadata_rrport and --data_rrport",
+            ),
+            (
                 &["--tls", "--tls-client-ca", "ca.pem"],
                 "--tls-client-ca needs a --listen",
             ),

@@ -14,6 +14,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// What is wanted where a port was typed behind an address.
+const WITH_PORT: &str = "a host's name or address alone; the ports are those of --metadata_rrport and \
+                         --data_rrport";
+
+/// The same where both ports may be.
+const HOST_WITH_PORT: &str = "a host's name or address alone; the ports are those of --metadata_rrport \
+                              and --data_rrport, or both stand behind it: HOST:8003:8001";
+
 /// The value of an option as it was typed.
 pub struct Value {
     /// The long name of the option.
@@ -89,7 +97,10 @@ impl Value {
                 let (metadata, data) = ports.ok_or("a host with two ports from 1 to 65535")?;
                 return Ok((address(host)?, Some([metadata, data])));
             }
-            Ok((address(text)?, None))
+            match address(text) {
+                Err(WITH_PORT) => Err(HOST_WITH_PORT),
+                address => Ok((address?, None)),
+            }
         })
     }
 
@@ -120,9 +131,7 @@ fn address(text: &str) -> Result<String, &'static str> {
         Some(bare) if bare.parse::<Ipv6Addr>().is_ok() => Ok(bare.to_owned()),
         Some(_) => Err("an IPv6 address in brackets"),
         None if is_name(text) || is_ipv6(text) => Ok(text.to_owned()),
-        None if is_with_port(text) => Err("a host's name or address alone; the ports are \
-             those of --metadata_rrport and --data_rrport, or both stand behind it: \
-             HOST:8003:8001"),
+        None if is_with_port(text) => Err(WITH_PORT),
         None => Err("a host's name or address alone"),
     }
 }

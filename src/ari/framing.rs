@@ -22,13 +22,15 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 pub enum Line<'a> {
     /// One line, without its end. May be empty.
     Complete(&'a [u8]),
-    /// A line went beyond [`MAX_LINE`]: its first bytes. The rest of it is dropped as it arrives.
+    /// A line went beyond the limit: its first bytes. The rest of it is dropped as it arrives.
     TooLong(&'a [u8]),
 }
 
 /// A read buffer that gives out complete lines.
 #[derive(Debug)]
 pub struct LineBuffer {
+    /// The longest line that is taken.
+    limit: usize,
     /// Always fully initialised; `start..end` holds what was read and not yet given out.
     buffer: Vec<u8>,
     start: usize,
@@ -52,6 +54,7 @@ impl LineBuffer {
     /// An empty buffer, at the start of a stream.
     pub fn new() -> Self {
         LineBuffer {
+            limit: MAX_LINE,
             buffer: vec![0; READ_SIZE],
             start: 0,
             end: 0,
@@ -59,6 +62,12 @@ impl LineBuffer {
             dropping: false,
             at_start: true,
         }
+    }
+
+    /// From now on no longer line is taken, in bytes: [`MAX_LINE`], or less as long as the peer is a
+    /// stranger.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     /// Reads once from `source`, which may block. Returns how many bytes came; 0 is the end of
@@ -85,8 +94,8 @@ impl LineBuffer {
             self.end = left;
         }
         if left == self.buffer.len() {
-            // MAX_LINE and a CR LF must fit; a full buffer of that size without LF is too long.
-            let size = (left * 2).min(MAX_LINE + 2);
+            // The longest line and a CR LF must fit; a full buffer of that size without LF is too long.
+            let size = (left * 2).min(self.limit.max(READ_SIZE) + 2);
             self.buffer.resize(size, 0);
         } else if left < READ_SIZE / 2 && self.buffer.len() > READ_SIZE {
             self.buffer.truncate(READ_SIZE);
@@ -111,7 +120,7 @@ impl LineBuffer {
                 continue;
             }
             let line = self.strip(from, lf);
-            return Some(if line.len() > MAX_LINE {
+            return Some(if line.len() > self.limit {
                 Line::TooLong(&line[..HEAD])
             } else {
                 Line::Complete(line)
@@ -125,7 +134,7 @@ impl LineBuffer {
             self.start = self.end;
         }
         self.scanned = self.end;
-        if self.end - self.start < MAX_LINE + 2 {
+        if self.end - self.start < self.limit + 2 {
             return None;
         }
         let from = self.start;

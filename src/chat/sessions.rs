@@ -23,6 +23,8 @@ pub(super) struct Sessions {
     /// Positions in `records`, by the hash of the id.
     index: HashTable<u32>,
     nicks: Nicks,
+    /// The length of all names.
+    names_length: usize,
     hasher: DefaultHashBuilder,
 }
 
@@ -65,6 +67,12 @@ impl Sessions {
         self.records.len()
     }
 
+    /// How much memory they take, in bytes, the allocator's share and that of nicks aside.
+    pub(super) fn memory(&self) -> usize {
+        let records = self.records.capacity() * size_of::<Record>();
+        records + self.index.allocation_size() + self.names_length
+    }
+
     /// Remembers a session; one that is known already is labelled anew. Its nick is the user agent, or
     /// else the user. What is empty is as good as missing.
     pub(super) fn open(
@@ -85,9 +93,11 @@ impl Sessions {
             ip_length: ip.len() as u32,
             nick: self.nicks.share(nick),
         };
+        self.names_length += record.names.len();
         let hash = self.hasher.hash_one(id);
         if let Some(at) = self.find(hash, id) {
             let old = std::mem::replace(&mut self.records[at], record);
+            self.names_length -= old.names.len();
             self.nicks.release(old.nick);
             return self.records[at].session();
         }
@@ -115,6 +125,7 @@ impl Sessions {
             }
         }
         let record = self.records.swap_remove(at as usize);
+        self.names_length -= record.names.len();
         self.nicks.release(record.nick);
         self.give_back();
         true

@@ -51,6 +51,13 @@ struct Known {
     since: Instant,
 }
 
+impl Known {
+    /// Whether it is served, or has been away for less than 10 min.
+    fn is_kept(&self, now: Instant) -> bool {
+        self.claims > 0 || now.saturating_duration_since(self.since) < AWAY
+    }
+}
+
 /// One instance of a Proxy.
 #[derive(Debug, Default)]
 struct Instance {
@@ -105,10 +112,13 @@ impl SessionStore {
     pub fn count(&self) -> SessionCount {
         let mut count = SessionCount::default();
         for known in &self.lock().known {
-            let sessions = known.instance.count();
+            let sessions = lock(&known.instance.sessions);
             match known.claims {
-                0 => count.away += sessions,
-                _ => count.served += sessions,
+                0 => {
+                    count.away += sessions.len();
+                    count.away_memory += sessions.memory();
+                }
+                _ => count.served += sessions.len(),
             }
         }
         count
@@ -117,9 +127,7 @@ impl SessionStore {
     /// Drops the sessions of instances that have been away for more than 10 min; says how many.
     pub fn expire(&self, now: Instant) -> usize {
         let mut instances = self.lock();
-        let is_kept =
-            |known: &Known| known.claims > 0 || now.saturating_duration_since(known.since) < AWAY;
-        self.retain(&mut instances, is_kept)
+        self.retain(&mut instances, |known| known.is_kept(now))
     }
 
     /// Has the journal written out; says whether that was done by the deadline.
@@ -152,6 +160,8 @@ pub struct SessionCount {
     pub served: usize,
     /// Of servers that have not come back yet.
     pub away: usize,
+    /// The memory that those take, in bytes.
+    pub away_memory: usize,
 }
 
 impl fmt::Display for SessionCount {
@@ -159,7 +169,10 @@ impl fmt::Display for SessionCount {
         write!(f, "{} sessions", self.served)?;
         match self.away {
             0 => Ok(()),
-            away => write!(f, " ({away} more of servers that are away)"),
+            away => {
+                let size = self.away_memory.div_ceil(1024);
+                write!(f, " ({away} more, in {size} KiB, of servers that are away)")
+            }
         }
     }
 }
@@ -247,7 +260,10 @@ impl ServedSessions {
         // all servers are there nobody else will come, either.
         let served = instances.known.iter().filter(|known| known.claims > 0);
         let is_all = Some(served.count()) >= self.store.servers && self.store.servers.is_some();
-        let is_kept = |known: &Known| known.claims > 0 || !(is_all || known.instance.key == old);
+        let now = Instant::now();
+        let is_kept = |known: &Known| {
+            known.is_kept(now) && (known.claims > 0 || !(is_all || known.instance.key == old))
+        };
         let dropped = self.store.retain(&mut instances, is_kept);
         Begun { kept, dropped }
     }
@@ -366,7 +382,21 @@ mod tests {
     use super::*;
 
     fn count(served: usize, away: usize) -> SessionCount {
-        SessionCount { served, away }
+        SessionCount {
+            served,
+            away,
+            away_memory: 0,
+        }
+    }
+
+    /// How many there are, whatever memory they take.
+    fn count_of(store: &SessionStore) -> SessionCount {
+        let count = store.count();
+        assert_eq!(count.away > 0, count.away_memory > 0);
+        SessionCount {
+            away_memory: 0,
+            ..count
+        }
     }
 
     fn begun(kept: Option<usize>, dropped: usize) -> Begun {
@@ -393,13 +423,13 @@ mod tests {
     #[test]
     fn where_the_only_server_is_there_what_is_of_others_ends() {
         let store = restored(Some(1));
-        assert_eq!(store.count(), count(0, 3));
+        assert_eq!(count_of(&store), count(0, 3));
         let mut only = ServedSessions::new(Arc::clone(&store));
         assert_eq!(only.begin(Some("two")), begun(Some(2), 1));
         assert_eq!(only.begin(Some("two")), begun(Some(2), 0));
-        assert_eq!(store.count(), count(2, 0));
+        assert_eq!(count_of(&store), count(2, 0));
         assert_eq!(only.begin(Some("three")), begun(None, 2));
-        assert_eq!(store.count(), count(0, 0));
+        assert_eq!(count_of(&store), count(0, 0));
     }
 
     #[test]
@@ -413,7 +443,7 @@ mod tests {
         }
         only.open(None, "S4", None, None);
         drop(only);
-        assert_eq!(store.count(), count(0, 0));
+        assert_eq!(count_of(&store), count(0, 0));
     }
 
     #[test]
@@ -422,7 +452,7 @@ mod tests {
         let mut first = ServedSessions::new(Arc::clone(&store));
         let mut second = ServedSessions::new(Arc::clone(&store));
         assert_eq!(first.begin(Some("one")), begun(Some(1), 0));
-        assert_eq!(store.count(), count(1, 2));
+        assert_eq!(count_of(&store), count(1, 2));
         assert_eq!(second.begin(Some("three")), begun(None, 2));
         second.open(None, "S1", Some("192.0.2.1"), None);
         assert_eq!(first.lock().get("S1").map(|it| it.0), Some("unknown"));
@@ -430,7 +460,7 @@ mod tests {
         // One may take over what the other serves.
         assert_eq!(second.begin(Some("one")), begun(Some(1), 1));
         assert_eq!(first.begin(Some("four")), begun(None, 0));
-        assert_eq!(store.count(), count(1, 0));
+        assert_eq!(count_of(&store), count(1, 0));
     }
 
     #[test]
@@ -442,9 +472,9 @@ mod tests {
         assert_eq!(served.begin(Some("one")), begun(Some(1), 0));
         assert_eq!(store.expire(minutes(9)), 0);
         assert_eq!(store.expire(minutes(11)), 2);
-        assert_eq!(store.count(), count(1, 0));
+        assert_eq!(count_of(&store), count(1, 0));
         drop(served);
-        assert_eq!(store.count(), count(0, 1));
+        assert_eq!(count_of(&store), count(0, 1));
         assert_eq!(store.expire(minutes(9)), 0);
         // The clock of a machine may have stood still.
         assert_eq!(store.expire(start - Duration::from_millis(1)), 0);
@@ -464,7 +494,7 @@ mod tests {
         for n in 0..20_000 {
             served.open(None, &n.to_string(), None, Some(&agent));
         }
-        assert_eq!(store.count(), count(20_000, 0));
+        assert_eq!(count_of(&store), count(20_000, 0));
         assert!(!store.finish(Instant::now()));
     }
 }

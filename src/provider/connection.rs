@@ -36,18 +36,30 @@ pub struct Connection(Arc<Log>);
 #[derive(Debug)]
 struct Log {
     name: String,
+    limits: Arc<Limits>,
+}
+
+/// What bounds the lines of connections from one place.
+#[derive(Debug)]
+struct Limits {
     /// Steps are not worth a line: the connection is lost again and again.
     is_quiet: AtomicBool,
-    limits: [Mutex<RateLimit>; 4],
+    kinds: [Mutex<RateLimit>; 4],
 }
 
 impl Connection {
     pub(crate) fn new(name: String) -> Connection {
-        Connection(Arc::new(Log {
-            name,
+        let limits = Arc::new(Limits {
             is_quiet: AtomicBool::new(false),
-            limits: LIMITS.map(|limit| Mutex::new(RateLimit::new(limit))),
-        }))
+            kinds: LIMITS.map(|limit| Mutex::new(RateLimit::new(limit))),
+        });
+        Connection(Arc::new(Log { name, limits }))
+    }
+
+    /// Another connection from the same place, under the same limits.
+    pub(crate) fn renamed(&self, name: String) -> Connection {
+        let limits = Arc::clone(&self.0.limits);
+        Connection(Arc::new(Log { name, limits }))
     }
 
     /// Its name in the log, such as `data localhost:8001`.
@@ -61,7 +73,7 @@ impl Connection {
     /// while the connection is lost again and again. Text from outside is to be escaped first
     /// ([`Escaped`](crate::ari::escape::Escaped)).
     pub fn info(&self, what: fmt::Arguments<'_>) {
-        match self.0.is_quiet.load(Ordering::Relaxed) {
+        match self.0.limits.is_quiet.load(Ordering::Relaxed) {
             true => self.detail(what),
             false => drop(self.log(Level::Info, Kind::Provider, what)),
         }
@@ -75,13 +87,13 @@ impl Connection {
 
     /// From now on steps are worth a line, or are not.
     pub(crate) fn set_quiet(&self, quiet: bool) {
-        self.0.is_quiet.store(quiet, Ordering::Relaxed);
+        self.0.limits.is_quiet.store(quiet, Ordering::Relaxed);
     }
 
     /// Logs at `info` what the connection is doing, or at `debug` if it is quiet. Says whether it
     /// was at `info`.
     pub(crate) fn step(&self, what: fmt::Arguments<'_>) -> bool {
-        if self.0.is_quiet.load(Ordering::Relaxed) {
+        if self.0.limits.is_quiet.load(Ordering::Relaxed) {
             self.detail(what);
             return false;
         }
@@ -95,7 +107,7 @@ impl Connection {
 
     /// The same, unless the connection is lost again and again.
     pub(crate) fn trouble_unless_quiet(&self, what: fmt::Arguments<'_>) {
-        match self.0.is_quiet.load(Ordering::Relaxed) {
+        match self.0.limits.is_quiet.load(Ordering::Relaxed) {
             true => self.detail(what),
             false => drop(self.trouble(what)),
         }
@@ -113,7 +125,7 @@ impl Connection {
 
     fn log(&self, level: Level, kind: Kind, what: fmt::Arguments<'_>) -> bool {
         let name = &self.0.name;
-        let allowed = lock(&self.0.limits[kind as usize]).allow(Instant::now());
+        let allowed = lock(&self.0.limits.kinds[kind as usize]).allow(Instant::now());
         let Some(suppressed) = allowed else {
             self.detail(what);
             return false;

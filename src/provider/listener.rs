@@ -18,6 +18,9 @@ use std::time::SystemTime;
 /// read doubled its size a moment before.
 pub(crate) const MAX_REUSABLE_SIZE: usize = 4 << 20;
 
+/// What is staged is announced to the queue in steps of this size, in bytes.
+const STAGED_STEP: usize = 64 << 10;
+
 /// Where a listener puts what has to leave: the outbox of a connection.
 pub(crate) trait UpdateQueue: Send + Sync {
     /// How many bytes of updates may be queued now.
@@ -32,6 +35,8 @@ pub(crate) trait UpdateQueue: Send + Sync {
     /// An empty buffer to fill and send.
     fn buffer(&self) -> Vec<u8>;
 
+    /// So many bytes of updates are to be queued soon, where it was so many before.
+    fn set_staged(&self, before: usize, now: usize);
     /// Queues whole lines with so many updates in them; never waits.
     fn send_updates(&self, lines: Vec<u8>, updates: u64);
 
@@ -86,6 +91,8 @@ struct State {
     /// Whole lines that are yet to be queued, and how many updates are among them.
     staged: Vec<u8>,
     updates: u64,
+    /// So much of it has been announced to the queue.
+    announced: usize,
     /// When the first of them was staged, in decimal.
     time: Vec<u8>,
 }
@@ -290,6 +297,7 @@ impl State {
             subscriptions,
             staged,
             time,
+            announced,
             ..
         } = self
         else {
@@ -303,6 +311,10 @@ impl State {
         put(staged, subscription);
         staged.extend_from_slice(b"\r\n");
         if staged.len() <= queue.free() {
+            if staged.len() >= *announced + STAGED_STEP {
+                queue.set_staged(*announced, staged.len());
+                *announced = staged.len();
+            }
             return Ok(());
         }
         let size = staged.len() - start;
@@ -346,6 +358,9 @@ impl State {
         {
             let lines = std::mem::take(&mut self.staged);
             queue.send_updates(lines, std::mem::take(&mut self.updates));
+            if self.announced > 0 {
+                queue.set_staged(std::mem::take(&mut self.announced), 0);
+            }
         }
     }
 
@@ -428,6 +443,7 @@ mod tests {
             Vec::new()
         }
 
+        fn set_staged(&self, _before: usize, _now: usize) {}
         fn send_updates(&self, lines: Vec<u8>, updates: u64) {
             let mut kept = self.updates.lock().unwrap();
             kept.0.extend(lines);

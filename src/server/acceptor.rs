@@ -18,7 +18,7 @@ use crate::ari::Side;
 use crate::provider::{Connection, lock};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -118,6 +118,8 @@ pub(super) struct Port {
     pub allow: Vec<Network>,
     /// TLS, if it is wanted.
     pub tls: Option<Tls>,
+    /// Of those that were not let in.
+    pub failures: Mutex<Failures>,
     /// Makes what serves one connection.
     pub service: Box<dyn Fn() -> Box<dyn Service> + Send + Sync>,
 }
@@ -185,9 +187,8 @@ impl Acceptor {
                 Err((ErrorKind::ConnectionAborted | ErrorKind::NotConnected, _)) => {}
                 // Such as no descriptor or no thread.
                 Err((_, error)) => {
-                    self.connection.trouble(format_args!(
-                        "cannot accept: {error}; who connects waits, and it is tried each second"
-                    ));
+                    let what = format!("cannot accept: {error}: who connects waits");
+                    self.port.say(&self.connection, what, Some(RECHECK));
                     shutdown.wait(heartbeat.at_most(RECHECK));
                 }
             }
@@ -204,9 +205,8 @@ impl Acceptor {
         let is_in = |network: &Network| network.contains(address);
         if !port.allow.is_empty() && !port.allow.iter().any(is_in) {
             port.connections.turned_away.fetch_add(1, Ordering::Relaxed);
-            self.connection.trouble(format_args!(
-                "{address} is in no network of --allow: closed without a word"
-            ));
+            let what = format!("{address} is in no network of --allow: closed without a word");
+            port.say(&self.connection, what, None);
             return Ok(());
         }
         if self.callers.len() >= MAX_CALLERS {
@@ -214,10 +214,14 @@ impl Acceptor {
             self.callers.retain(|_, caller| is_connected(caller));
         }
         let caller = self.callers.entry(address).or_insert_with(|| Caller {
-            connection: Connection::new(format!("{} {address}", port.side)),
+            connection: Connection::new(String::new()), // each has a name of its own
             failures: Arc::default(),
         });
-        let caller = caller.clone();
+        let name = format!("{} {}", port.side, SocketAddr::new(address, peer.port()));
+        let caller = Caller {
+            connection: caller.connection.renamed(name),
+            failures: Arc::clone(&caller.failures),
+        };
         let lost_updates = Arc::clone(&port.connections.lost_updates);
         let status = Status::new(caller.connection.name(), port.heartbeat, lost_updates);
         let incoming = Arc::new(Incoming {
@@ -247,6 +251,10 @@ impl Acceptor {
 }
 
 impl Port {
+    fn say(&self, connection: &Connection, what: String, wait: Option<Duration>) {
+        lock(&self.failures).say(connection, what, wait);
+    }
+
     /// Serves a connection from its beginning to its end. `listening` is what the log knows the port by.
     fn serve(&self, incoming: &Arc<Incoming>, caller: &Caller, listening: &Connection) {
         let Incoming { waker, status, .. } = &**incoming;
@@ -256,7 +264,7 @@ impl Port {
                 let turned_away = &self.connections.turned_away;
                 turned_away.fetch_add(1, Ordering::Relaxed);
                 let reason = waker.take_reason().unwrap_or(reason);
-                listening.trouble(format_args!("{}: {reason}", incoming.address));
+                self.say(listening, format!("{}: {reason}", incoming.address), None);
                 return;
             }
         };
@@ -272,6 +280,9 @@ impl Port {
         let how = format_args!("accepted by {}", listening.name());
         let reason = proxy.run(&transport, how, self.config.verifies_clients(), waker);
         self.connections.remove(status);
+        if status.is_serving() {
+            self.connections.left.fetch_add(1, Ordering::Relaxed);
+        }
         let mut failures = lock(&caller.failures);
         if matches!(status.phase(), (Phase::Serving(_), time) if time >= STEADY) {
             failures.clear();

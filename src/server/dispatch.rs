@@ -205,6 +205,9 @@ impl Dispatch {
             if let Err(reason) = self.line(line, &mut replies) {
                 break Err(reason);
             }
+            if self.encoding.is_some() {
+                lines.set_limit(MAX_LINE);
+            }
             match lines.next_line() {
                 Some(next) => line = next,
                 None => break Ok(()),
@@ -259,7 +262,7 @@ impl Dispatch {
             }
             None if method.is_init() => {
                 let parameters = match is_too_long {
-                    true => Err(too_long()),
+                    true => Err(too_long(init::OPENING_LINE)),
                     false => Parameters::of_init(head.args).map_err(|error| error.to_string()),
                 };
                 self.init(&call, parameters, replies)
@@ -269,7 +272,7 @@ impl Dispatch {
                 Err(Disconnect::Protocol(what))
             }
             Some(_) if is_too_long => {
-                self.refuse(&call, &too_long(), replies);
+                self.refuse(&call, &too_long(MAX_LINE), replies);
                 Ok(())
             }
             Some(_) => {
@@ -471,8 +474,8 @@ impl Dispatch {
     }
 }
 
-fn too_long() -> String {
-    format!("the line is longer than {MAX_LINE} bytes")
+fn too_long(limit: usize) -> String {
+    format!("the line is longer than {limit} bytes")
 }
 
 fn refused(call: &Call<'_>, kind: ErrorKind, why: String, replies: &mut Vec<u8>) -> Disconnect {

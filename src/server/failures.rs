@@ -37,10 +37,17 @@ impl Failures {
     /// to us. While the same failures repeat
     /// after being connected, the steps in between are not worth a line either.
     pub fn log(&mut self, connection: &Connection, reason: &Disconnect, wait: Option<Duration>) {
-        let mut failure = self.take(reason.to_string());
+        let text = reason.to_string();
         if !matches!(reason, Disconnect::Connect(..) | Disconnect::Resolve(_)) {
-            connection.set_quiet(failure.logged.is_some());
+            let known = self.0.iter().find(|failure| failure.text == text);
+            connection.set_quiet(known.is_some_and(|failure| failure.logged.is_some()));
         }
+        self.say(connection, text, wait);
+    }
+
+    /// Logs what failed, unless that was logged within the last minute.
+    pub fn say(&mut self, connection: &Connection, text: String, wait: Option<Duration>) {
+        let mut failure = self.take(text);
         let now = Instant::now();
         let (is_due, line) = failure.line(wait, self.0.is_empty(), now);
         match is_due {

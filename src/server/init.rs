@@ -96,6 +96,9 @@ pub fn keepalive_before_init(configured: Option<Duration>) -> Duration {
     configured.unwrap_or(DEFAULT_KEEPALIVE)
 }
 
+/// No longer line is taken before an init has come, in bytes: whoever connects is a stranger until then.
+pub const OPENING_LINE: usize = 64 << 10;
+
 /// A wait without end is logged after this time.
 const LOG_AFTER: Duration = Duration::from_secs(10);
 

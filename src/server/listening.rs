@@ -106,7 +106,9 @@ impl Places {
             let is_this_host = || UdpSocket::bind((called.ip(), 0)).is_ok();
             own.port() == called.port()
                 && (own.ip().to_canonical() == called.ip().to_canonical()
-                    || own.ip().is_unspecified() && is_this_host())
+                    || own.ip().is_unspecified()
+                        && (own.is_ipv6() || called.is_ipv4())
+                        && is_this_host())
         };
         let is_listened_on = |it: &SocketAddr| self.listened.iter().any(|own| is_same(it, own));
         called.iter().any(is_listened_on)

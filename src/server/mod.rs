@@ -461,6 +461,7 @@ impl Servers {
         let port = Arc::new(Port {
             side,
             tls,
+            failures: Default::default(),
             config: self.config.clone(),
             heartbeat: self.heartbeat,
             connections: Arc::clone(&connections),

@@ -231,8 +231,9 @@ impl UpdateQueue for Outbox {
     fn free(&self) -> usize {
         let queued = self.queued[1].load(Ordering::Relaxed);
         let shared = SHARED_LIMIT.saturating_sub(self.all_queued.0.load(Ordering::Relaxed));
-        let own = self.capacity().saturating_sub(queued);
-        own.min(shared.max(RESERVED.saturating_sub(queued)))
+        // None grows beyond what is left for the others, so those that stall give way.
+        let limit = self.capacity().min(shared.max(RESERVED));
+        limit.saturating_sub(queued)
     }
 
     fn capacity(&self) -> usize {
@@ -245,6 +246,12 @@ impl UpdateQueue for Outbox {
 
     fn buffer(&self) -> Vec<u8> {
         self.reusable.1.try_recv().unwrap_or_default()
+    }
+
+    fn set_staged(&self, before: usize, now: usize) {
+        // Together that is what is staged; it may wrap in between.
+        let change = now.wrapping_sub(before);
+        self.all_queued.0.fetch_add(change, Ordering::Relaxed);
     }
 
     fn send_updates(&self, lines: Vec<u8>, updates: u64) {
@@ -303,15 +310,25 @@ mod tests {
         };
         // The last one stalls less than the others do.
         let (last, others) = outboxes.split_last().unwrap();
-        for (outbox, _) in others {
-            while send(outbox) {}
-        }
+        while others.iter().filter(|(outbox, _)| send(outbox)).count() > 0 {}
         let queued = || all.0.load(Ordering::Relaxed);
-        assert!(queued() <= SHARED_LIMIT + outboxes.len() * RESERVED);
-        assert!(queued() > SHARED_LIMIT - batch - OVERHEAD);
-        assert!(send(&last.0), "it has some for itself");
-        assert!(!send(&last.0), "and no more");
-        drop(outboxes);
+        assert!(queued() <= SHARED_LIMIT);
+        // What is left for whoever comes later is as much as each of the others has.
+        let each = others[0].0.queued();
+        assert!(
+            each < SHARED_LIMIT / 8 && each > SHARED_LIMIT / 16,
+            "{each}"
+        );
+        while send(&last.0) {}
+        assert!(last.0.queued() > each / 3, "{}", last.0.queued());
+        // What is staged counts, too, and what is left of nothing is kept for each.
+        let left = SHARED_LIMIT - queued();
+        last.0.set_staged(0, left);
+        assert_eq!(last.0.free(), 0);
+        let (late, _items) = Outbox::new(all.clone());
+        assert_eq!(late.free(), RESERVED);
+        last.0.set_staged(left, 0);
+        drop((outboxes, late));
         assert_eq!(queued(), 0);
     }
 

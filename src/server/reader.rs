@@ -3,6 +3,7 @@
 use super::disconnect::Disconnect;
 use super::dispatch::Dispatch;
 use super::heartbeat::Heartbeat;
+use super::init::OPENING_LINE;
 use super::outbox::Outbox;
 use super::shutdown::Shutdown;
 use super::tls::RecordLimit;
@@ -28,6 +29,7 @@ impl Reader<'_> {
     /// it did.
     pub fn run(&self, input: &mut impl Read, dispatch: &mut Dispatch) -> Disconnect {
         let mut lines = LineBuffer::new();
+        lines.set_limit(OPENING_LINE);
         loop {
             let due = match dispatch.tick(lines.pending()) {
                 Ok(due) => due,

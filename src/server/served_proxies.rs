@@ -66,11 +66,19 @@ impl ServedProxies {
         let deadline = Instant::now() + END;
         let (alive, ended) = bounded(0);
         // At once, so that one which comes still later knows of this one.
-        lock(&self.0).push(Served {
+        let mut served = lock(&self.0);
+        // What a Proxy has said on a connection that it gave up may come late.
+        let is_later =
+            |other: &Served| other.identity == identity && other.waker.since() > waker.since();
+        if served.iter().any(is_later) {
+            return Err(Disconnect::Replaced("a later connection".into()));
+        }
+        served.push(Served {
             identity: identity.clone(),
             waker: Arc::clone(waker),
             ended,
         });
+        drop(served);
         let place = Place {
             proxies: Arc::clone(self),
             waker: Arc::clone(waker),
@@ -137,7 +145,7 @@ mod tests {
         let enter = |identity: Identity, waker: &Arc<Waker>| {
             proxies.enter(identity, waker, "the later one", &heartbeat)
         };
-        let (first, second, third) = (waker(), waker(), waker());
+        let (first, second) = (waker(), waker());
         let place = enter(identity("one", Side::Data), &first).unwrap();
         let _others = [("one", Side::Metadata), ("two", Side::Data)]
             .map(|(name, side)| enter(identity(name, side), &waker()).unwrap());
@@ -169,10 +177,15 @@ mod tests {
             drop(entered.join().unwrap());
         });
         // Who is ended while it waits does not come in.
-        let first = waker();
-        let _place = enter(identity("one", Side::Data), &first).unwrap();
+        let served = waker();
+        let _place = enter(identity("one", Side::Data), &served).unwrap();
+        let third = waker();
         third.end(Disconnect::Closed);
+        served.take_reason();
         let refused = enter(identity("one", Side::Data), &third).unwrap_err();
         assert!(matches!(refused, Disconnect::Closed));
+        // Nor does one that was opened before the one that serves.
+        let refused = enter(identity("one", Side::Data), &second).unwrap_err();
+        assert!(matches!(refused, Disconnect::Replaced(_)));
     }
 }

@@ -126,6 +126,8 @@ pub struct Connections {
     list: Mutex<Vec<Arc<Status>>>,
     /// Updates that were accepted and could not be written on any of them.
     pub(super) lost_updates: Arc<AtomicU64>,
+    /// Connections that Proxies had opened, and that came to serve and have ended.
+    pub(super) left: AtomicU64,
     /// Peers that connected and were not let in.
     pub(super) turned_away: AtomicU64,
 }
@@ -160,8 +162,13 @@ impl fmt::Display for Connections {
             .partition(|status| status.phase().0 == Phase::Listening);
         let serving = proxies.iter().filter(|status| status.is_serving()).count();
         write!(f, "{serving} of {} serving ", proxies.len())?;
-        let reconnections = proxies.iter().map(|status| status.reconnections()).sum();
-        put_figures(f, reconnections, proxies.iter().map(|it| it.queued()).sum())?;
+        let reconnections: u64 = proxies.iter().map(|status| status.reconnections()).sum();
+        let left = self.left.load(Ordering::Relaxed);
+        put_figures(
+            f,
+            reconnections + left,
+            proxies.iter().map(|it| it.queued()).sum(),
+        )?;
         match listening.len() {
             0 => Ok(()),
             _ => write!(

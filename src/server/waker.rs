@@ -12,12 +12,14 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Wakes the thread that waits for a socket, once and for good.
 #[derive(Debug)]
 pub struct Waker {
     event: OwnedFd,
+    /// When the connection was opened.
+    since: Instant,
     /// Somebody else has ended the connection.
     is_ended: AtomicBool,
     /// Why.
@@ -32,9 +34,15 @@ impl Waker {
     pub fn new() -> io::Result<Waker> {
         Ok(Waker {
             event: eventfd(0, EventfdFlags::CLOEXEC)?,
+            since: Instant::now(),
             is_ended: AtomicBool::new(false),
             reason: Mutex::default(),
         })
+    }
+
+    /// When the connection was opened.
+    pub fn since(&self) -> Instant {
+        self.since
     }
 
     /// From now on no read waits.

@@ -33,6 +33,7 @@ const CALLS: &[&str] = &[
     ".warn(format_args!(",
     ".bad_request(format_args!(",
     ".log(format_args!(",
+    "let what = format!(",
     "warnings.push(",
     "warnings.push(format!(",
 ];

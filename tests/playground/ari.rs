@@ -48,7 +48,8 @@ pub(crate) fn request(
     line
 }
 
-/// The request that opens a connection.
+/// The request that opens a connection. `instance` stands for the server and for both its Proxies: they begin and end
+/// together.
 pub(crate) fn init(side: Side, id: &str, instance: &str, keepalive_millis: u32) -> String {
     let hint = keepalive_millis.to_string();
     let mut arguments = vec![
@@ -56,6 +57,7 @@ pub(crate) fn init(side: Side, id: &str, instance: &str, keepalive_millis: u32) 
         ("keepalive_hint.millis", &hint),
         ("adapters_conf.id", super::ADAPTER_SET),
         ("proxy.instance_id", instance),
+        ("server.instance_id", instance),
     ];
     if side == Side::Data {
         arguments.push(("data_provider.name", super::DATA_ADAPTER));

@@ -67,6 +67,9 @@ impl<T> Outbox<T> {
     }
 }
 
+/// What is to happen when there is an adapter.
+pub(crate) type Invite = Box<dyn FnOnce() + Send>;
+
 /// The server and the ways to its connections.
 pub(crate) struct Hub {
     server: Server,
@@ -74,8 +77,8 @@ pub(crate) struct Hub {
     clients: HashMap<ClientId, Outbox<ToClient>>,
     metadata: Option<Outbox<String>>,
     data: Option<Outbox<String>>,
-    /// Told as soon as both sides have an adapter, once.
-    ready: Option<Sender<()>>,
+    /// To be called as soon as both sides have an adapter, once.
+    invite: Option<Invite>,
     /// When it is over, if that is near.
     end: Option<Instant>,
     show: Show,
@@ -83,20 +86,15 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// A hub, and the way to tell it of events.
-    pub(crate) fn new(
-        seed: u64,
-        status_item: Option<String>,
-        ready: Sender<()>,
-        show: Show,
-    ) -> (Self, Sender<Event>) {
+    pub(crate) fn new(server: Server, invite: Option<Invite>, show: Show) -> (Self, Sender<Event>) {
         let (sender, events) = bounded(EVENTS);
         let hub = Self {
-            server: Server::new(seed, Instant::now(), status_item),
+            server,
             events,
             clients: HashMap::new(),
             metadata: None,
             data: None,
-            ready: Some(ready),
+            invite,
             end: None,
             show,
         };
@@ -149,9 +147,9 @@ impl Hub {
                     .note(&format!("{}: ARI {version} agreed", side.name()));
                 if self.metadata.is_some()
                     && self.data.is_some()
-                    && let Some(ready) = self.ready.take()
+                    && let Some(invite) = self.invite.take()
                 {
-                    let _ = ready.send(()); // nobody there: nobody to tell
+                    invite();
                 }
             }
             Event::AdapterLine(side, line) => self.server.adapter_line(side, &line),

@@ -1,11 +1,11 @@
 //! The playground: a chat room on this machine in one command, to see the adapter do its job without a Lightstreamer
-//! Server. A stand-in server, the real adapter, and a page to chat on; a development tool, bound to the loopback
+//! Server. A stand-in server or several, the real adapter, and a page to chat on; a development tool, bound to the loopback
 //! interface.
 //!
 //! The way of a message: [`client`] reads a WebSocket frame that [`web`] let in → [`hub`], the one thread of the
 //! [`server`], which takes it apart with [`tlcp`] and puts [`ari`] lines together → [`proxy`] writes them to the
-//! adapter, and what it answers comes back the same way. [`show`] prints what passes, [`terminal`] chats without a
-//! browser.
+//! adapter, and what it answers comes back the same way. [`stand_in`] holds that together for one server; servers have
+//! nothing in common but the adapter. [`show`] prints what passes, [`terminal`] chats without a browser.
 
 mod ari;
 mod client;
@@ -19,6 +19,7 @@ mod options;
 mod proxy;
 mod server;
 mod show;
+mod stand_in;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -28,25 +29,22 @@ mod uninterrupted;
 mod web;
 
 use std::env;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chat_adapter::server::{DRAIN, Servers};
 use chat_adapter::signals::{Action, Signals};
 use chat_adapter::{Adapter, Config, logging};
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
-use ari::Side;
-use hub::{Event, Hub, Outbox};
+use hub::Invite;
 use options::{HELP, Options};
-use proxy::Proxy;
-use show::{Show, print};
+use show::{Show, What, print};
+use stand_in::{Ports, StandIn, spawn};
 
 /// The names that clients know the adapters by.
 const ADAPTER_SET: &str = "PROXY_PYTHONCHAT";
@@ -83,82 +81,89 @@ fn complain(problem: &str) {
     let _ = writeln!(io::stderr(), "playground: {problem}");
 }
 
-/// The stand-in server, on its threads.
+/// The stand-in servers.
 struct Playground {
-    http: u16,
-    metadata: u16,
-    data: u16,
-    events: Sender<Event>,
-    /// Receives once: as soon as both sides have an adapter.
+    servers: Vec<StandIn>,
+    /// Receives once: as soon as each server has an adapter.
     ready: Receiver<()>,
-    hub: JoinHandle<[Option<Outbox<String>>; 2]>,
 }
 
 impl Playground {
     /// Takes the ports and serves them.
-    fn start(options: &Options, show: Show) -> Result<Self, String> {
-        let seed = RandomState::new().hash_one(0);
-        let instance = format!("{seed:016x}");
-        let busy = |option: &str, port: u16, error: &io::Error| {
-            format!(
-                "cannot listen on 127.0.0.1:{port}: {error}; choose another port with --{option} \
-                 (is there another playground, or a Lightstreamer Server?)"
-            )
-        };
-        let web = TcpListener::bind((Ipv4Addr::LOCALHOST, options.http))
-            .map_err(|error| busy("http", options.http, &error))?;
-        let metadata = Proxy::bind(Side::Metadata, options.metadata, &instance)
-            .map_err(|error| busy("metadata_rrport", options.metadata, &error))?;
-        let data = Proxy::bind(Side::Data, options.data, &instance)
-            .map_err(|error| busy("data_rrport", options.data, &error))?;
-        let words = |error: io::Error| error.to_string();
-        let ports = [
-            web.local_addr().map_err(words)?.port(),
-            metadata.port().map_err(words)?,
-            data.port().map_err(words)?,
-        ];
+    fn start(options: &Options, what: What) -> Result<Self, String> {
+        let ports = options.ports()?.into_iter().map(Ports::take);
+        let ports = ports.collect::<Result<Vec<_>, _>>()?;
+        let count = ports.len();
         let (is_ready, ready) = crossbeam_channel::bounded(1);
-        let (hub, events) = Hub::new(seed, descriptor::status_item()?, is_ready, show);
-        let [web_events, metadata_events, data_events] = [(); 3].map(|()| events.clone());
-        let hub = spawn("hub", || hub.run())?;
-        spawn("metadata", move || metadata.run(&metadata_events, show))?;
-        spawn("data", move || data.run(&data_events, show))?;
-        spawn("http", move || web::run(&web, &web_events, show))?;
-        let [http, metadata, data] = ports;
-        Ok(Self {
-            http,
-            metadata,
-            data,
-            events,
-            ready,
-            hub,
-        })
+        // Each server tells of its adapter for itself; the last one of them counts.
+        let waiting = Arc::new(AtomicUsize::new(count));
+        let servers = (1..).zip(ports).map(|(number, ports)| {
+            let (waiting, is_ready) = (Arc::clone(&waiting), is_ready.clone());
+            let invite: Invite = Box::new(move || {
+                if waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
+                    let _ = is_ready.send(()); // nobody there: nobody to tell
+                }
+            });
+            let (name, server) = match count {
+                1 => ("Playground stand-in".to_owned(), None),
+                _ => (format!("Server {number} of {count}"), Some(number)),
+            };
+            StandIn::start(ports, name, Some(invite), Show { what, server })
+        });
+        let servers = servers.collect::<Result<_, _>>()?;
+        Ok(Self { servers, ready })
     }
 
     /// What the adapter needs to know to get here.
     fn config(&self) -> Config {
+        let servers = self.servers.iter();
+        let servers = servers.fold(Servers::builder(), |all, one| {
+            all.host_with_ports(Ipv4Addr::LOCALHOST.to_string(), one.metadata, one.data)
+        });
         Config {
-            servers: Servers::builder().host(Ipv4Addr::LOCALHOST.to_string()),
-            metadata_port: self.metadata,
-            data_port: self.data,
+            servers,
             ..Config::default()
         }
     }
 
+    /// What the program's command line is for the same.
+    fn command(&self) -> String {
+        if let [only] = self.servers.as_slice() {
+            return format!(
+                "chat-adapter --host 127.0.0.1 --metadata_rrport {} --data_rrport {}",
+                only.metadata, only.data
+            );
+        }
+        let hosts = self.servers.iter();
+        let hosts = hosts.map(|one| format!(" --host 127.0.0.1:{}:{}", one.metadata, one.data));
+        format!("chat-adapter{}", hosts.collect::<String>())
+    }
+
     /// Tells every client goodbye. The adapters' connections last as long as what is yielded.
     fn end(self) -> impl Sized {
-        // Both fail only if the hub has ended before.
-        let _ = self.events.send(Event::End);
-        self.hub.join().ok()
+        self.servers.iter().for_each(StandIn::begin_end);
+        self.servers
+            .into_iter()
+            .map(StandIn::end)
+            .collect::<Vec<_>>()
     }
 }
 
-fn spawn<T: Send + 'static>(
-    name: &str,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, String> {
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
-    thread.map_err(|error| format!("no thread for {name}: {error}"))
+/// What to do next, once there is an adapter: as many windows as servers, and two at the least.
+fn invitation(urls: &[String]) -> String {
+    const NUMBERS: [&str; 8] = [
+        "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    ];
+    let windows = NUMBERS[urls.len().max(2) - 2];
+    format!("Open {} in {windows} windows", list(urls))
+}
+
+/// Texts as people name them.
+fn list(texts: &[String]) -> String {
+    match texts {
+        [texts @ .., last] if !texts.is_empty() => format!("{} and {last}", texts.join(", ")),
+        _ => texts.concat(),
+    }
 }
 
 fn run(options: &Options) -> Result<(), String> {
@@ -167,11 +172,11 @@ fn run(options: &Options) -> Result<(), String> {
     logging::start((!is_asked).then_some(log::LevelFilter::Warn));
     let words = |error: &dyn std::error::Error| error.to_string();
     let mut signals = Signals::new().map_err(|error| words(&error))?;
-    let show = match options.lines {
-        true => Show::Lines,
-        false => Show::Notes,
+    let what = match options.lines {
+        true => What::Lines,
+        false => What::Notes,
     };
-    let playground = Playground::start(options, show)?;
+    let playground = Playground::start(options, what)?;
     introduce(options, &playground);
     let adapter = match options.adapter {
         true => Some(Adapter::start(playground.config()).map_err(|error| error.to_string())?),
@@ -179,18 +184,23 @@ fn run(options: &Options) -> Result<(), String> {
     };
     let (ending, ended) = crossbeam_channel::bounded(1);
     let is_ending = Arc::new(AtomicBool::new(false));
-    let (http, ready) = (playground.http, playground.ready.clone());
+    let ready = playground.ready.clone();
     if options.terminal {
-        let (ending, is_ending) = (ending.clone(), is_ending.clone());
+        let (http, ending, is_ending) = (
+            playground.servers[0].http,
+            ending.clone(),
+            is_ending.clone(),
+        );
         spawn("terminal", move || {
             // Who chats need not be told that the adapter takes a moment.
             let _ = ready.recv_timeout(MOMENT);
             ending.send(terminal::run(http, &is_ending))
         })?;
     } else {
+        let urls: Vec<_> = playground.servers.iter().map(StandIn::url).collect();
         spawn("invitation", move || {
             if ready.recv().is_ok() {
-                print(&format!("Open http://127.0.0.1:{http}/ in two windows"));
+                print(&invitation(&urls));
             }
         })?;
     }
@@ -222,25 +232,27 @@ fn run(options: &Options) -> Result<(), String> {
 }
 
 fn introduce(options: &Options, playground: &Playground) {
-    let Playground {
-        http,
-        metadata,
-        data,
-        ..
-    } = playground;
+    let each =
+        |of: fn(&StandIn) -> String| -> Vec<String> { playground.servers.iter().map(of).collect() };
+    let (room, servers) = match playground.servers.len() {
+        1 => (String::new(), "server"),
+        count => (format!(" over {count} servers"), "servers"),
+    };
     print(&format!(
-        "* A chat room for development, on this machine only: http://127.0.0.1:{http}/"
+        "* A chat room{room} for development, on this machine only: {}",
+        list(&each(StandIn::url))
     ));
     print("* Ctrl-C ends it.");
     if options.lines {
+        let ports = each(|one| format!("{} and {}", one.metadata, one.data)).join(", ");
         print(&format!(
-            "* Between the stand-in server (ports {metadata} and {data}) and the adapter:  → to it  ← from it"
+            "* Between the stand-in {servers} (ports {ports}) and the adapter:  → to it  ← from it"
         ));
     }
     if !options.adapter {
         print(&format!(
-            "* Waiting for an adapter: chat-adapter --host 127.0.0.1 --metadata_rrport {metadata} \
-             --data_rrport {data}"
+            "* Waiting for an adapter: {}",
+            playground.command()
         ));
     }
 }

@@ -1,5 +1,5 @@
 //! What the playground prints: the lines of both ARI connections, if they are wanted, and a word now and then. One
-//! line at a time, harmless to a terminal.
+//! line at a time, harmless to a terminal; where there are several servers, each says which it is of.
 
 use std::io::{self, Write};
 
@@ -7,9 +7,17 @@ use chat_adapter::ari::escape::Escaped;
 
 use crate::ari::{self, Side};
 
+/// How much to print, and of which server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Show {
+    pub(crate) what: What,
+    /// The number of the server, where there are several.
+    pub(crate) server: Option<u16>,
+}
+
 /// How much to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Show {
+pub(crate) enum What {
     /// Nothing.
     #[cfg(test)]
     Nothing,
@@ -29,16 +37,18 @@ pub(crate) enum Way {
 impl Show {
     /// A line that passes on an ARI connection.
     pub(crate) fn line(self, side: Side, way: Way, line: &str) {
-        if self != Show::Lines {
+        if self.what != What::Lines {
             return;
         }
+        let server = self.server.map(|number| format!("{number} "));
         let arrow = match way {
             Way::ToAdapter => '→',
             Way::FromAdapter => '←',
         };
         let line = ari::without_secrets(line);
         print(&format!(
-            "{:<8} {arrow} {}",
+            "{}{:<8} {arrow} {}",
+            server.unwrap_or_default(),
             side.name(),
             Escaped(line.as_bytes())
         ));
@@ -46,11 +56,18 @@ impl Show {
 
     /// Something to know.
     pub(crate) fn note(self, text: &str) {
+        let server = self.server.map(|number| format!("server {number}: "));
+        let server = server.unwrap_or_default();
+        self.say(&format!("* {server}{}", Escaped(text.as_bytes())));
+    }
+
+    /// A line as it is.
+    pub(crate) fn say(self, text: &str) {
         #[cfg(test)]
-        if self == Show::Nothing {
+        if self.what == What::Nothing {
             return;
         }
-        print(&format!("* {}", Escaped(text.as_bytes())));
+        print(text);
     }
 }
 

@@ -11,16 +11,22 @@ use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
 use tungstenite::{Message, WebSocket};
 
-use crate::Playground;
 use crate::options::Options;
-use crate::show::Show;
+use crate::show::What;
+use crate::stand_in::StandIn;
 use crate::tlcp::SUBPROTOCOL;
+use crate::{Playground, invitation};
 
 /// A hang is a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn start() -> Playground {
+    start_many(1)
+}
+
+fn start_many(servers: u16) -> Playground {
     let options = Options {
+        servers,
         http: 0,
         metadata: 0,
         data: 0,
@@ -28,7 +34,7 @@ fn start() -> Playground {
         lines: false,
         terminal: false,
     };
-    Playground::start(&options, Show::Nothing).unwrap()
+    Playground::start(&options, What::Nothing).unwrap()
 }
 
 fn connect(port: u16) -> TcpStream {
@@ -64,11 +70,23 @@ impl Client {
 
     /// Awaits a line with this beginning; those before it are skipped.
     fn await_line(&mut self, beginning: &str) -> String {
+        self.lines_until(beginning).pop().unwrap()
+    }
+
+    /// The lines to come, up to one with this beginning.
+    fn lines_until(&mut self, beginning: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        // Signs of life come for good.
+        let deadline = Instant::now() + DEADLINE;
         loop {
+            let is_early = Instant::now() < deadline;
+            assert!(is_early, "{beginning}: awaited in vain, after {lines:?}");
             while !self.lines.is_empty() {
                 let line = self.lines.remove(0);
-                if line.starts_with(beginning) {
-                    return line;
+                let is_last = line.starts_with(beginning);
+                lines.push(line);
+                if is_last {
+                    return lines;
                 }
             }
             let message = self
@@ -106,12 +124,12 @@ impl Client {
 fn clients_chat_through_the_real_adapter() {
     let playground = start();
     let adapter = Adapter::start(playground.config()).unwrap();
-    let mut ann = Client::enter(playground.http);
+    let mut ann = Client::enter(playground.servers[0].http);
     ann.subscribe();
     ann.await_line("EOS,1,1");
     ann.send("msg\r\nLS_reqId=2&LS_message=CHAT%7Ca%7Cb%20%2B%2050%25&LS_msg_prog=1");
     assert_eq!(ann.await_line("U,"), "U,1,1,a%7Cb + 50%25|127.0.0.1|test");
-    let mut bob = Client::enter(playground.http);
+    let mut bob = Client::enter(playground.servers[0].http);
     bob.subscribe();
     assert_eq!(bob.await_line("U,"), "U,1,1,a%7Cb + 50%25|127.0.0.1|test");
     bob.await_line("EOS,1,1");
@@ -134,7 +152,7 @@ fn the_status_item_of_the_descriptor_follows_the_real_adapter() {
     let page = include_str!("page.html");
     assert!(page.contains(&format!("'{item}'")), "{item} on the page");
     let adapter = Adapter::start(playground.config()).unwrap();
-    let mut ann = Client::enter(playground.http);
+    let mut ann = Client::enter(playground.servers[0].http);
     ann.send(&format!(
         "control\r\nLS_reqId=1&LS_op=add&LS_subId=1&LS_mode=MERGE&LS_group={item}\
          &LS_schema=status&LS_data_adapter=CHAT_ROOM&LS_snapshot=true"
@@ -147,6 +165,57 @@ fn the_status_item_of_the_descriptor_follows_the_real_adapter() {
     assert_eq!(ann.await_line("U,"), "U,1,1,connected");
     playground.end();
     assert!(adapter.stop(DEADLINE));
+}
+
+#[test]
+fn windows_on_two_servers_hear_each_other_and_get_their_own_replies_alone() {
+    let playground = start_many(2);
+    let adapter = Adapter::start(playground.config()).unwrap();
+    let mut windows = [1, 2].map(|number| {
+        let mut window = Client::enter(playground.servers[number - 1].http);
+        let name = window.await_line("SERVNAME");
+        assert_eq!(name, format!("SERVNAME,Server {number} of 2"));
+        window.subscribe();
+        window.await_line("EOS,1,1");
+        window
+    });
+    for number in [1, 2, 1, 2] {
+        let [update, done, reply] = [
+            format!("U,1,1,said by {number}|"),
+            format!("MSGDONE,*,{number},"),
+            format!("REQOK,{number}"),
+        ];
+        let own = &mut windows[number - 1];
+        own.send(&format!(
+            "msg\r\nLS_reqId={number}&LS_message=CHAT%7Csaid%20by%20{number}&LS_msg_prog={number}"
+        ));
+        // The message comes before the word that it is done, or after it, and signs of life at any time.
+        let mut lines = own.lines_until(&update);
+        if !lines.contains(&done) {
+            lines.extend(own.lines_until(&done));
+        }
+        let mut others = windows[2 - number].lines_until(&update);
+        for lines in [&mut lines, &mut others] {
+            lines.retain(|line| line != "PROBE");
+        }
+        assert!(lines.contains(&reply), "{lines:?}");
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!(others.len(), 1, "{others:?}");
+    }
+    let state = adapter.state();
+    assert!(state.contains(", 2 sessions, "), "{state}");
+    playground.end();
+    assert!(adapter.stop(DEADLINE));
+}
+
+#[test]
+fn the_invitation_names_every_server() {
+    let urls = ["a", "b", "c"].map(str::to_owned);
+    assert_eq!(invitation(&urls[..1]), "Open a in two windows");
+    assert_eq!(invitation(&urls[..2]), "Open a and b in two windows");
+    assert_eq!(invitation(&urls), "Open a, b and c in three windows");
+    let nine = vec![String::new(); 9];
+    assert!(invitation(&nine).ends_with(" in nine windows"));
 }
 
 /// A directory that goes with its test.
@@ -178,15 +247,15 @@ fn a_restart_of_the_adapter_costs_no_session() {
         .unwrap()
     };
     let first = adapter();
-    let mut ann = Client::enter(playground.http);
+    let mut ann = Client::enter(playground.servers[0].http);
     ann.subscribe();
     ann.await_line("EOS,1,1");
-    let mut gone = Client::enter(playground.http);
+    let mut gone = Client::enter(playground.servers[0].http);
     ann.send("msg\r\nLS_reqId=2&LS_message=CHAT%7Cbefore&LS_msg_prog=1");
     ann.await_line("MSGDONE,*,1,");
     assert!(first.stop(DEADLINE));
     // Who comes in the gap is to try again, and what is said in it is refused with a reason.
-    let mut eve = Client::connect(playground.http);
+    let mut eve = Client::connect(playground.servers[0].http);
     eve.send("create_session\r\nLS_adapter_set=PROXY_PYTHONCHAT");
     assert_eq!(
         eve.await_line("CON"),
@@ -213,7 +282,7 @@ fn a_restart_of_the_adapter_costs_no_session() {
         let is_early = !told.contains("Session lost") && Instant::now() < deadline;
         assert!(is_early, "{told}");
     }
-    let mut bob = Client::enter(playground.http);
+    let mut bob = Client::enter(playground.servers[0].http);
     bob.subscribe();
     for text in ["before", "after"] {
         let update = bob.await_line("U,");
@@ -256,33 +325,44 @@ fn introduce(port: u16) -> Option<(BufReader<TcpStream>, String)> {
 
 #[test]
 fn a_proxy_keeps_its_name_as_long_as_it_runs() {
-    let instances = |playground: &Playground| {
-        [playground.metadata, playground.data].map(|port| {
-            let (_, init) = loop {
+    let instances = |server: &StandIn| {
+        let inits = [server.metadata, server.data].map(|port| {
+            loop {
                 // The one before may have to be noticed as gone.
-                if let Some(opened) = introduce(port) {
-                    break opened;
+                if let Some((_, init)) = introduce(port) {
+                    break init;
                 }
-            };
-            let (_, rest) = init.split_once("|proxy.instance_id|S|").unwrap();
-            rest.split(['|', '\r']).next().unwrap().to_owned()
-        })
+            }
+        });
+        let of = |name: &str| {
+            inits.each_ref().map(|init| {
+                let (_, rest) = init.split_once(&format!("|{name}|S|")).unwrap();
+                rest.split(['|', '\r']).next().unwrap().to_owned()
+            })
+        };
+        // By this an adapter knows that both connections are to one server.
+        let [metadata, data] = of("server.instance_id");
+        assert_eq!(metadata, data);
+        (of("proxy.instance_id"), metadata)
     };
-    let (one, other) = (start(), start());
-    let known = instances(&one);
-    assert_eq!(instances(&one), known);
-    assert_ne!(instances(&other), known);
-    one.end();
-    other.end();
+    let playground = start_many(2);
+    let [one, other] = playground.servers.as_slice() else {
+        panic!("two servers");
+    };
+    let known = instances(one);
+    assert_eq!(instances(one), known);
+    let (proxies, server) = instances(other);
+    assert!(proxies != known.0 && server != known.1);
+    playground.end();
 }
 
 #[test]
 fn a_proxy_serves_one_adapter_at_a_time() {
     let playground = start();
-    let mut first = open(playground.metadata).unwrap();
-    assert!(open(playground.metadata).is_none());
+    let mut first = open(playground.servers[0].metadata).unwrap();
+    assert!(open(playground.servers[0].metadata).is_none());
     // The first one is served on: a login is asked for in the encoding it agreed to.
-    let mut client = Client::connect(playground.http);
+    let mut client = Client::connect(playground.servers[0].http);
     client.send("create_session\r\nLS_adapter_set=PROXY_PYTHONCHAT&LS_user=a%20b");
     let mut line = String::new();
     first.read_line(&mut line).unwrap();
@@ -290,7 +370,7 @@ fn a_proxy_serves_one_adapter_at_a_time() {
     drop(first);
     assert!(client.await_line("CONERR").starts_with("CONERR,6,"));
     // Its end is noticed in a moment.
-    while open(playground.metadata).is_none() {}
+    while open(playground.servers[0].metadata).is_none() {}
     playground.end();
 }
 
@@ -300,7 +380,7 @@ fn who_speaks_no_ari_is_sent_away() {
     for hello in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\xff\xfe\r\n", b"\r\n"] {
         let mut rest = Vec::new();
         loop {
-            let mut socket = connect(playground.data);
+            let mut socket = connect(playground.servers[0].data);
             let _ = socket.write_all(hello); // a reset may come as early as here
             match socket.read_to_end(&mut rest) {
                 Ok(_) => break,
@@ -315,10 +395,10 @@ fn who_speaks_no_ari_is_sent_away() {
 #[test]
 fn the_page_is_served() {
     let playground = start();
-    let mut socket = connect(playground.http);
+    let mut socket = connect(playground.servers[0].http);
     let request = format!(
         "GET / HTTP/1.1\r\nHost: localhost:{}\r\n\r\n",
-        playground.http
+        playground.servers[0].http
     );
     // In two pieces, as it may come.
     socket.write_all(&request.as_bytes()[..9]).unwrap();

@@ -39,7 +39,7 @@ fn of_one_address_eight_may_wait_and_the_oldest_goes_first() {
         waiting.push(newcomer);
         if nth == 1 {
             let words = "closed: it has sent no init, and others wait to connect";
-            adapter.wait_for_log(&[" data 127.0.0.1: ", words]);
+            adapter.wait_for_log(&[" data 127.0.0.1:", words]);
         }
     }
     // All that are left can become what they may.
@@ -68,7 +68,7 @@ fn with_as_many_as_there_may_be_who_connects_waits_for_its_turn() {
     // One more, on either side. The system connects it, and the adapter does not look yet.
     let waiting = [Side::Metadata, Side::Data].map(|side| ports.connect(side));
     for side in ["metadata", "data"] {
-        let words = "cannot accept: 256 connections are open; who connects waits";
+        let words = "cannot accept: 256 connections are open: who connects waits";
         adapter.wait_for_log(&[&format!(" {side} 127.0.0.1:"), words]);
     }
     all_hear(from_mut(&mut served), 0, "those that are in are served");
@@ -135,7 +135,7 @@ fn without_descriptors(limit: usize) {
     adapter.wait_for_log(&[
         &format!(" data 127.0.0.1:{}: ", ports.address(Side::Data).port()),
         "cannot accept: Too many open files",
-        "who connects waits, and it is tried each second",
+        "who connects waits; next try in",
     ]);
     all_hear(from_mut(&mut served), 0, "those that are in are served");
     // Each gets its hello when others have gone: nobody was closed in between.

@@ -71,7 +71,7 @@ fn servers_that_are_away_have_their_sessions_kept() {
         state.contains("that are away")
     });
     assert!(
-        away.contains("1 sessions (1 more of servers that are away)"),
+        away.contains("1 sessions (1 more, in 1 KiB, of servers that are away)"),
         "{away}"
     );
     assert_eq!(second.say("to both"), Ok(()));
@@ -90,7 +90,7 @@ fn servers_that_are_away_have_their_sessions_kept() {
     let adapter = listening(&ports, &["--state", &file]);
     let before = state(&adapter);
     assert!(
-        before.contains("0 sessions (2 more of servers that are away)"),
+        before.contains("0 sessions (2 more, in 1 KiB, of servers that are away)"),
         "{before}"
     );
     let mut third = Proxies::connected(&ports, "three").in_room();
@@ -99,7 +99,7 @@ fn servers_that_are_away_have_their_sessions_kept() {
     assert_eq!(second.say("kept"), Ok(()));
     let state = state(&adapter);
     assert!(
-        state.contains("2 sessions (1 more of servers that are away)"),
+        state.contains("2 sessions (1 more, in 1 KiB, of servers that are away)"),
         "{state}"
     );
     assert!(!adapter.log().contains("dropped"), "{}", adapter.log());

@@ -23,10 +23,10 @@ fn servers_that_connect_are_one_room() {
                 data: caller(Side::Data).meet_data(&init(Side::Data, name)),
             };
             for side in [Side::Metadata, Side::Data] {
-                let line = format!(" {} {from}: accepted by {0} 127.0.0.1:", side.name());
-                adapter.wait_for_log(&[&line, &ports.address(side).port().to_string()]);
-                let line = format!(" {} {from}: serving, ARI 1.9.1", side.name());
-                adapter.wait_for_log(&[&line]);
+                let name = format!(" {} {from}:", side.name());
+                let port = format!(": accepted by {} {}", side.name(), ports.address(side));
+                adapter.wait_for_log(&[&name, &port]);
+                adapter.wait_for_log(&[&name, ": serving, ARI 1.9.1"]);
             }
             proxies.in_room()
         })
@@ -39,8 +39,9 @@ fn servers_that_connect_are_one_room() {
     last.data.connection.close();
     last.metadata.connection.close();
     for side in ["metadata", "data"] {
-        let line = format!(" {side} 127.0.0.4: lost: the Proxy closed the connection");
-        adapter.wait_for_log(&[&line, "; the Proxy may connect again"]);
+        let name = format!(" {side} 127.0.0.4:");
+        let line = ": lost: the Proxy closed the connection; the Proxy may connect again";
+        adapter.wait_for_log(&[&name, line]);
     }
     all_hear(&mut proxies, 1, "two are left");
     silence(&mut proxies);
@@ -160,9 +161,9 @@ fn an_ipv6_address_and_a_name_are_listened_on() {
     let adapter = listening(&ports, &[]);
     let mut proxies = vec![Proxies::connected(&ports, "one").in_room()];
     all_hear(&mut proxies, 0, "over IPv6");
-    adapter.wait_for_log(&[" data ::1: serving"]);
+    adapter.wait_for_log(&[" data [::1]:", ": serving"]);
     let port = ports.address(Side::Data).port();
-    adapter.wait_for_log(&[&format!(" data ::1: accepted by data [::1]:{port}")]);
+    adapter.wait_for_log(&[" data [::1]:", &format!(": accepted by data [::1]:{port}")]);
     end(adapter);
 
     let ports = RemoteHost::localhost();

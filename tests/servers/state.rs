@@ -111,7 +111,7 @@ fn of_servers_that_connect_those_are_told_that_are_there() {
         "2 of 2 serving (0 reconnections, 0 bytes queued), 0 turned away, data 2 of 2 serving (0 reconnections, 0 \
          bytes queued), 0 turned away, 2 sessions, room open on 2 servers, messages 1 relayed, 0 refused, 0 lost"
     );
-    adapter.wait_for_log(&[" data 127.0.0.1 serving, ARI 1.9.1"]);
+    adapter.wait_for_log(&[" data 127.0.0.1:", " serving, ARI 1.9.1"]);
     drop(proxies);
     await_state(&adapter, "nobody left", |state| {
         bare(state).contains("room closed") && bare(state).starts_with("0 of 0 serving (")

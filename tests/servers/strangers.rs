@@ -34,7 +34,7 @@ fn a_peer_that_says_hello_is_another_adapter() {
         peer.expect_rac();
         peer.send(HELLO);
         peer.expect_closed();
-        let name = format!(" {} {from}: ", side.name());
+        let name = format!(" {} {from}:", side.name());
         adapter.wait_for_log(&[&name, ADAPTER, "it said hello; the Proxy may connect again"]);
     }
     still_serves(&ports, &mut proxies);
@@ -51,7 +51,7 @@ fn two_adapters_that_meet_tell_of_it() {
         let line = other.wait_for_log(&[&name, ADAPTER]);
         // A person has to mend that.
         assert!(announced_wait(&line) > 20_000, "{line}");
-        adapter.wait_for_log(&[&format!(" {} 127.0.0.1: ", side.name()), ADAPTER]);
+        adapter.wait_for_log(&[&format!(" {} 127.0.0.1:", side.name()), ADAPTER]);
     }
     still_serves(&ports, &mut proxies);
 }
@@ -66,7 +66,7 @@ fn other_programs_are_no_proxies() {
         browser.expect_rac();
         browser.end_sending();
         browser.expect_closed();
-        let name = format!(" {} 127.0.0.1: ", side.name());
+        let name = format!(" {} 127.0.0.1:", side.name());
         let words = "given up: this peer does not speak ARI: GET / HTTP/1.1";
         adapter.wait_for_log(&[&name, words]);
         // Requests before the init, and of the other side.
@@ -92,8 +92,10 @@ fn other_programs_are_no_proxies() {
     tls.expect_rac();
     tls.send(hello);
     tls.expect_closed();
-    adapter
-        .wait_for_log(&[" metadata 127.0.0.5: TLS: the peer speaks it, and --tls was not given"]);
+    adapter.wait_for_log(&[
+        " metadata 127.0.0.5:",
+        ": TLS: the peer speaks it, and --tls was not given",
+    ]);
     still_serves(&ports, &mut proxies);
 }
 
@@ -115,7 +117,7 @@ fn silence_and_half_lines_keep_nobody_from_connecting_or_from_ending() {
     still_serves(&ports, &mut proxies);
     let state = state(&adapter);
     assert!(
-        state.contains("; not serving: metadata 127.0.0.1, "),
+        state.contains("; not serving: metadata 127.0.0.1:"),
         "{state}"
     );
     end(adapter);
@@ -184,7 +186,7 @@ fn addresses_of_ipv4_are_known_where_a_socket_is_for_both_families() {
     }
     .in_room();
     all_hear(from_mut(&mut only), 0, "over IPv4");
-    adapter.wait_for_log(&[" data 127.0.0.1: serving"]);
+    adapter.wait_for_log(&[" data 127.0.0.1:", ": serving"]);
     let outside = caller(Side::Data).from([127, 0, 1, 1]);
     assert_eq!(outside.stranger(b""), b"");
     let outside = ports.caller(Side::Data).to(std::net::Ipv6Addr::LOCALHOST);

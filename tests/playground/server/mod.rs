@@ -58,6 +58,8 @@ pub(crate) enum Effect {
 
 /// The server.
 pub(crate) struct Server {
+    /// What it calls itself to clients.
+    name: String,
     seed: u64,
     /// What time it is, as far as anybody said.
     now: Instant,
@@ -110,10 +112,11 @@ struct Ticket {
 }
 
 impl Server {
-    /// A server without clients and adapters; the seed makes its session ids, `status_item` is the one that tells of
-    /// the data connection.
-    pub(crate) fn new(seed: u64, now: Instant, status_item: Option<String>) -> Self {
+    /// A server without clients and adapters; `name` is what clients are told of it, the seed makes its session ids,
+    /// `status_item` is the one that tells of the data connection.
+    pub(crate) fn new(name: String, seed: u64, now: Instant, status_item: Option<String>) -> Self {
         Self {
+            name,
             seed,
             now,
             sessions_opened: 0,

@@ -135,7 +135,7 @@ impl Server {
         let millis = session.keepalive.as_millis().to_string();
         let lines = [
             tlcp::line("CONOK", &[&session.id, REQUEST_LIMIT, &millis, "*"]),
-            tlcp::line("SERVNAME", &["Playground stand-in"]),
+            tlcp::line("SERVNAME", &[&self.name]),
             tlcp::line("CLIENTIP", &[&guest.peer.ip]),
             tlcp::line("CONS", &["unlimited"]),
         ];

@@ -36,7 +36,12 @@ impl Setup {
     fn without_adapter() -> Self {
         let now = Instant::now();
         Self {
-            server: Server::new(7, now, Some("chat_status".to_owned())),
+            server: Server::new(
+                "Test, 1 of 1".to_owned(),
+                7,
+                now,
+                Some("chat_status".to_owned()),
+            ),
             now,
             told: HashMap::new(),
             asked: Vec::new(),
@@ -184,7 +189,7 @@ fn a_session_opens_when_the_adapter_welcomes_it() {
     assert_eq!(
         told,
         format!(
-            "CONOK,{id},50000,5000,*\r\nSERVNAME,Playground stand-in\r\nCLIENTIP,127.0.0.1\r\n\
+            "CONOK,{id},50000,5000,*\r\nSERVNAME,Test%2C 1 of 1\r\nCLIENTIP,127.0.0.1\r\n\
              CONS,unlimited\r\n"
         )
     );
@@ -924,7 +929,7 @@ fn the_status_item_is_had_in_its_modes_only() {
 #[test]
 fn a_proxy_without_a_status_item_asks_the_adapter_for_it() {
     let mut setup = Setup::new();
-    setup.server = Server::new(7, setup.now, None);
+    setup.server = Server::new("Test".to_owned(), 7, setup.now, None);
     setup.server.adapter_up(Side::Metadata, Encoding::Smart);
     setup.server.adapter_up(Side::Data, Encoding::Smart);
     setup.client(1);
