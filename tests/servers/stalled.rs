@@ -82,13 +82,13 @@ fn one_that_does_not_read_misses_messages_and_holds_up_nobody() {
     let mut said = 0;
     let full = "the queue of this connection is full: ";
     while !adapter.log().contains(full) {
-        assert!(said < 1 << 12, "256 MiB and no queue is full");
+        assert!(said < 1 << 10, "40 MB and no queue is full");
         say_to_readers(&mut readers, said);
         said += 1;
     }
     adapter.wait_for_log(&[&name, full, "messages that others got are lost"]);
     while number(&state(&adapter), " lost") < 20 {
-        assert!(said < 1 << 12, "nothing is counted: {}", state(&adapter));
+        assert!(said < 1 << 10, "nothing is counted: {}", state(&adapter));
         say_to_readers(&mut readers, said);
         said += 1;
     }
