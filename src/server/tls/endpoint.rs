@@ -1,11 +1,11 @@
 //! This end of one connection, in either role, as `rustls` needs it.
 
 use super::identity::Resolver;
+use super::role::Role;
 use super::trust::Verifier;
 use crate::provider::Connection;
 use rustls::client::Resumption;
 use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ClientConnection, Error, ServerConfig, ServerConnection};
 use std::sync::Arc;
@@ -17,18 +17,6 @@ pub(in crate::server) struct Endpoint {
     pub(super) role: Role,
     pub(super) verifier: Arc<Verifier>,
     pub(super) resolver: Arc<Resolver>,
-}
-
-/// Which of the two ends this is.
-#[derive(Clone, Debug)]
-pub(super) enum Role {
-    /// The one that calls, with the name that the server's certificate must carry.
-    Client(ServerName<'static>),
-    /// The one that is called.
-    Server {
-        /// Whether clients must show a certificate; otherwise they are asked for none.
-        verifies: bool,
-    },
 }
 
 impl Endpoint {

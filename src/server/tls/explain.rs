@@ -4,10 +4,11 @@
 //! decides anything: what is accepted was decided when an error comes here.
 
 use super::certificate::{best_attribute, names, until};
-use super::endpoint::{Endpoint, Role};
+use super::endpoint::Endpoint;
 use super::error::TlsError;
 use super::identity::Answer;
 use super::keys::{self, USABLE};
+use super::role::Role;
 use crate::ari::escape::Escaped;
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, UnixTime};

@@ -4,10 +4,10 @@
 //! How the files are read is not known here.
 
 use super::certificate::{CLIENT_AUTH, SERVER_AUTH, is_for, public_key};
-use super::endpoint::Role;
 use super::error::TlsError;
 use super::files;
 use super::keys::{self, USABLE};
+use super::role::Role;
 use crate::ari::escape::Escaped;
 use crate::server::file::When;
 use rustls::SignatureScheme;
