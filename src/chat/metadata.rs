@@ -4,7 +4,8 @@ use super::clock::{Clock, LocalTime};
 use super::room::{ITEM, Room};
 use super::store::{ServedSessions, SessionStore};
 use crate::provider::{
-    Connection, MetadataError, MetadataProvider, Mode, Names, Parameters, Text, Unsent, system_time,
+    Connection, Fields, MetadataError, MetadataProvider, Mode, Names, Parameters, Text, Unsent,
+    system_time,
 };
 use std::mem::take;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct ChatMetadata {
     sessions: ServedSessions,
     clock: Clock,
     now: fn() -> u64,
+    /// The message that is being relayed, encoded once for all servers; for reuse.
+    event: Fields,
     /// Messages of the present read.
     relayed: u64,
     refused: u64,
@@ -38,6 +41,7 @@ impl ChatMetadata {
             sessions: ServedSessions::new(Arc::default()),
             clock: Clock::new(local.into()),
             now: system_time,
+            event: Fields::new(),
             relayed: 0,
             refused: 0,
         }
@@ -69,10 +73,10 @@ impl ChatMetadata {
         if self.relayed == 0 {
             self.clock.set((self.now)());
         }
-        let published = self.room.publish(|event| {
-            event.field("IP", ip).fields(nick);
-            event.field("message", text).fields(self.clock.fields());
-        });
+        self.event.add("IP", ip).add_all(nick);
+        self.event.add("message", text).add_all(self.clock.fields());
+        let published = self.room.publish(&self.event);
+        self.event.clear();
         published.map_err(|unsent| match unsent {
             Unsent::TooLong => "The message is too long",
             Unsent::Congested => "Too many messages are waiting: try again later",

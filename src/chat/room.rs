@@ -1,6 +1,6 @@
 //! The room: the data connections that are subscribed to it, and one order of messages for all.
 
-use crate::provider::{Connection, Event, ItemEventListener, Unsent};
+use crate::provider::{Connection, Fields, ItemEventListener, Unsent};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -76,12 +76,15 @@ impl Room {
 
     /// Stages an event for everybody; one who takes it is enough.
     #[inline]
-    pub(super) fn publish(&self, fill: impl Fn(&mut Event<'_>)) -> Result<(), Unsent> {
+    pub(super) fn publish(&self, event: &Fields) -> Result<(), Unsent> {
         let mut result = Err(Unsent::NotSubscribed);
         let mut missed = Vec::new();
         let subscribers = self.lock();
         for subscriber in subscribers.iter() {
-            match subscriber.listener.stage(ITEM, false, &fill) {
+            let staged = subscriber.listener.stage(ITEM, false, |fields| {
+                fields.fields(event);
+            });
+            match staged {
                 Ok(()) => result = Ok(()),
                 Err(why) => {
                     result = result.map_err(|_| why);

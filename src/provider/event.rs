@@ -43,6 +43,9 @@ impl<'b> Event<'b> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fields(Vec<u8>);
 
+/// What a cleared `Fields` keeps of its memory, in bytes.
+const KEPT: usize = 64 << 10;
+
 impl Fields {
     /// No fields yet.
     #[must_use]
@@ -70,14 +73,21 @@ impl Fields {
         &self.0
     }
 
-    /// Takes all fields away, and keeps the memory for others.
+    /// Takes all fields away, and keeps the memory for others, up to 64 KiB.
     pub fn clear(&mut self) {
         self.0.clear();
+        self.0.shrink_to(KEPT);
     }
 
     /// Appends a field in place.
     pub fn add(&mut self, name: &str, value: impl Value) -> &mut Fields {
         put_field(name, value, &mut self.0);
+        self
+    }
+
+    /// Appends fields that were encoded before.
+    pub fn add_all(&mut self, encoded: &Fields) -> &mut Fields {
+        self.0.extend_from_slice(&encoded.0);
         self
     }
 }
@@ -188,5 +198,10 @@ mod tests {
         fields.clear();
         fields.add("n", 1_u8).add("m", "x");
         assert_eq!(fields, Fields::new().field("n", 1).field("m", "x"));
+        fields.add_all(&encoded).add("long", "x".repeat(KEPT));
+        let begins = "|S|n|S|1|S|m|S|x|S|f%7Cg|S|50%25|S|none|S|#|S|long|S|xx";
+        assert!(fields.as_wire().starts_with(begins.as_bytes()));
+        fields.clear();
+        assert!(fields.0.capacity() <= KEPT, "{}", fields.0.capacity());
     }
 }

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 /// A buffer that has grown beyond this is not kept for reuse, in bytes: what holds the updates of a full
 /// read doubled its size a moment before.
-pub(crate) const MAX_REUSABLE_SIZE: usize = 4 << 20;
+pub(crate) const MAX_REUSABLE_SIZE: usize = 1 << 20;
 
 /// What is staged is announced to the queue in steps of this size, in bytes.
 const STAGED_STEP: usize = 64 << 10;

@@ -31,8 +31,11 @@ const OVERHEAD: usize = 64;
 /// From here on batches are stored in no more memory than they need, in bytes that are queued.
 const TIGHT: usize = 1 << 20;
 
-/// Buffers kept for reuse while there is traffic.
-const MAX_REUSABLE: usize = 4;
+/// How many batches go out in one system call at the most.
+pub const MAX_BATCHES: usize = 16;
+
+/// Buffers kept for reuse while there is traffic: as many as go out together.
+const MAX_REUSABLE: usize = MAX_BATCHES;
 
 /// Who waits for room looks so often whether there is still something to wait for.
 const RECHECK: Duration = Duration::from_millis(200);

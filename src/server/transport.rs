@@ -3,7 +3,7 @@
 //! One thread reads and one writes, at the same time.
 
 use super::disconnect::Disconnect;
-use super::outbox::Batch;
+use super::outbox::{Batch, MAX_BATCHES};
 use super::socket::CHECK_BLOCKED;
 use super::stall::StallDetector;
 use super::tls::{Session, Stage};
@@ -12,9 +12,6 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// How many batches go out in one system call at the most.
-pub const MAX_BATCHES: usize = 16;
 
 /// An open connection.
 #[derive(Debug)]

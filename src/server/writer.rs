@@ -3,9 +3,9 @@
 //! Nobody else writes to the socket while it runs.
 
 use super::heartbeat::Heartbeat;
-use super::outbox::{Batch, Item, Kind, Outbox};
+use super::outbox::{Batch, Item, Kind, MAX_BATCHES, Outbox};
 use super::stall::{CHECK_AFTER, StallDetector};
-use super::transport::{MAX_BATCHES, Transport};
+use super::transport::Transport;
 use super::waker::Waker;
 use crate::ari::escape::EscapedLine;
 use crate::ari::reply::KEEPALIVE;
