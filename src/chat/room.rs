@@ -74,10 +74,11 @@ impl Room {
         left.inspect(|left| left.log_missed(|_| true)).is_some()
     }
 
-    /// Stages an event for everybody; one who takes it is enough.
+    /// Stages an event for everybody; one who takes it is enough. Where nobody does, a full queue is the
+    /// reason, if one is full.
     #[inline]
     pub(super) fn publish(&self, event: &Fields) -> Result<(), Unsent> {
-        let mut result = Err(Unsent::NotSubscribed);
+        let (mut is_taken, mut refusal) = (false, Unsent::NotSubscribed);
         let mut missed = Vec::new();
         let subscribers = self.lock();
         for subscriber in subscribers.iter() {
@@ -85,23 +86,23 @@ impl Room {
                 fields.fields(event);
             });
             match staged {
-                Ok(()) => result = Ok(()),
-                Err(why) => {
-                    result = result.map_err(|_| why);
-                    // Whose connection is going away misses nothing that it could have had.
-                    if matches!(why, Unsent::Congested | Unsent::TooLong) {
-                        missed.push(subscriber);
-                    }
+                Ok(()) => is_taken = true,
+                Err(full @ (Unsent::Congested | Unsent::TooLong)) => {
+                    refusal = full;
+                    missed.push(subscriber);
                 }
+                // Whose connection is going away misses nothing that it could have had.
+                Err(Unsent::Disconnected | Unsent::NotSubscribed) => {}
             }
         }
-        if result.is_ok() {
-            for subscriber in missed {
-                subscriber.missed.fetch_add(1, Ordering::Relaxed);
-                self.missed.fetch_add(1, Ordering::Relaxed);
-            }
+        if !is_taken {
+            return Err(refusal);
         }
-        result
+        for subscriber in missed {
+            subscriber.missed.fetch_add(1, Ordering::Relaxed);
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Sends what is staged; so many messages were relayed and refused since the last time.
