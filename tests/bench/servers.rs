@@ -12,6 +12,7 @@ use crate::spread::Spread;
 use crate::stats::{Pairs, median};
 use crate::subject::{Cluster, Program};
 use crate::table::{Table, compared, short, whole};
+use crate::tls::with_tls;
 
 /// How many servers, one after the other.
 const COUNTS: [usize; 4] = [1, 4, 16, 64];
@@ -106,20 +107,29 @@ pub(crate) fn run(options: &Options, adapter: &Program, goals: &mut Goals) -> io
 
 /// What a server costs with which nothing is said.
 fn memory(adapter: &Program, goals: &mut Goals) -> io::Result<()> {
-    let resident = |count| {
-        let cluster = Cluster::start(adapter, count)?;
-        cluster.servers.iter().try_for_each(quiet)?;
-        Ok::<_, io::Error>(procfs::resident(cluster.pid()?)?.0)
-    };
-    let [few, many] = [COUNTS[0], COUNTS[COUNTS.len() - 1]];
-    let each = (resident(many)? - resident(few)?) / (many - few) as f64 / 1024.0;
-    println!("Resident for each idle server: {} KiB.\n", short(each));
+    let each = memory_of_each(adapter)?;
+    let over_tls = with_tls(adapter, memory_of_each)?;
+    println!(
+        "Resident for each idle server: {} KiB, over TLS {} KiB.\n",
+        short(each),
+        short(over_tls)
+    );
     goals.note(
         "resident for each idle server, KiB",
         Bound::AtMost(200.0),
         each,
     );
     Ok(())
+}
+
+fn memory_of_each(adapter: &Program) -> io::Result<f64> {
+    let resident = |count| {
+        let cluster = Cluster::start(adapter, count)?;
+        cluster.servers.iter().try_for_each(quiet)?;
+        Ok::<_, io::Error>(procfs::resident(cluster.pid()?)?.0)
+    };
+    let [few, many] = [COUNTS[0], COUNTS[COUNTS.len() - 1]];
+    Ok((resident(many)? - resident(few)?) / (many - few) as f64 / 1024.0)
 }
 
 /// A program that has answered may still be laying out its buffers.

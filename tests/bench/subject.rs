@@ -33,10 +33,11 @@ impl Program {
     pub(crate) fn adapter(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            arguments: ["--host", "127.0.0.1", "--log", "warn"]
-                .map(OsString::from)
-                .to_vec(),
-            ports: [&["--metadata_rrport"], &["--data_rrport"]],
+            arguments: ["--log", "warn"].map(OsString::from).to_vec(),
+            ports: [
+                &["--host", "127.0.0.1", "--metadata_rrport"],
+                &["--data_rrport"],
+            ],
             tls: None,
             tracer: Vec::new(),
         }
@@ -209,10 +210,10 @@ impl Cluster {
     /// Starts the adapter with so many servers, and brings it to where it relays.
     pub(crate) fn start(adapter: &Program, count: usize) -> io::Result<Self> {
         let mut command = Command::new(&adapter.path);
-        command.args(["--log", "warn"]);
+        command.args(&adapter.arguments);
         let mut proxies = Vec::new();
         for number in 0..count {
-            let server = Proxies::listen(number, None)?;
+            let server = Proxies::listen(number, adapter.tls.clone())?;
             let [metadata, data] = server.ports()?;
             command.args(["--host", &format!("127.0.0.1:{metadata}:{data}")]);
             proxies.push(server);

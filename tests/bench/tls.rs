@@ -21,15 +21,18 @@ use crate::turns::{self, Case};
 
 /// Prints the tables, or that the adapter has no TLS.
 pub(crate) fn run(options: &Options, adapter: &Program, goals: &mut Goals) -> io::Result<()> {
+    with_tls(adapter, |tls| compare(options, adapter, tls, goals))
+}
+
+/// Calls `f` with the adapter over TLS.
+pub(crate) fn with_tls<T>(
+    adapter: &Program,
+    f: impl FnOnce(&Program) -> io::Result<T>,
+) -> io::Result<T> {
     let file =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}.pem", std::process::id()));
     let config = certificate(&file)?;
-    let done = compare(
-        options,
-        adapter,
-        &adapter.clone().over_tls(config, &file),
-        goals,
-    );
+    let done = f(&adapter.clone().over_tls(config, &file));
     fs::remove_file(file)?;
     done
 }
