@@ -5,10 +5,10 @@
 //! too many updates are refused. Nothing here knows the socket.
 
 use super::heartbeat::Heartbeat;
-use crate::provider::{MAX_REUSABLE_SIZE, UpdateQueue};
+use crate::provider::{MAX_REUSABLE_SIZE, UpdateQueue, lock};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The most that may wait to be written in updates, in bytes.
@@ -98,7 +98,7 @@ pub struct Outbox {
     update_limit: AtomicUsize,
     closed: AtomicBool,
     /// Buffers that were written, for those who fill the next ones.
-    reusable: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+    reusable: Mutex<Vec<Vec<u8>>>,
     /// A reader waits for `drained`.
     reader_waits: AtomicBool,
     drained: (Sender<()>, Receiver<()>),
@@ -117,7 +117,7 @@ impl Outbox {
             all_queued,
             update_limit: AtomicUsize::new(UPDATE_LIMIT),
             closed: AtomicBool::new(false),
-            reusable: bounded(MAX_REUSABLE),
+            reusable: Mutex::default(),
             reader_waits: AtomicBool::new(false),
             drained: bounded(1),
         };
@@ -180,13 +180,16 @@ impl Outbox {
     fn recycle(&self, mut lines: Vec<u8>) {
         if lines.capacity() <= MAX_REUSABLE_SIZE {
             lines.clear();
-            let _ = self.reusable.0.try_send(lines); // there are enough
+            let mut reusable = lock(&self.reusable);
+            if reusable.len() < MAX_REUSABLE {
+                reusable.push(lines);
+            }
         }
     }
 
     /// Gives back the memory that was kept for reuse.
     pub fn drop_reusable(&self) {
-        self.reusable.1.try_iter().for_each(drop);
+        *lock(&self.reusable) = Vec::new();
     }
 
     /// Nothing that is sent from now on will leave.
@@ -248,7 +251,8 @@ impl UpdateQueue for Outbox {
     }
 
     fn buffer(&self) -> Vec<u8> {
-        self.reusable.1.try_recv().unwrap_or_default()
+        // The one that was written last: it is the likeliest to be in a cache.
+        lock(&self.reusable).pop().unwrap_or_default()
     }
 
     fn set_staged(&self, before: usize, now: usize) {
@@ -295,7 +299,7 @@ mod tests {
             outbox.written(batch(&items));
         }
         assert_eq!(outbox.queued(), 0);
-        let capacities: Vec<_> = outbox.reusable.1.try_iter().map(|b| b.capacity()).collect();
+        let capacities: Vec<_> = lock(&outbox.reusable).iter().map(Vec::capacity).collect();
         assert_eq!(capacities, [0, 500, 1000]);
     }
 
