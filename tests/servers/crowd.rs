@@ -1,9 +1,11 @@
 //! More connections than there may be, or than there are descriptors for.
 
-use crate::cluster::{Proxies, all_hear, await_listening, await_state, init, listening};
-use crate::standin::{Command, Connection, RemoteHost, Side};
+use crate::cluster::{Proxies, all_hear, await_listening, await_state, end, init, listening};
+use crate::standin::{Command, Connection, End, RemoteHost, Side};
 use std::net::Ipv4Addr;
 use std::slice::from_mut;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 /// So many of one address may wait for their init.
 const OF_ONE_ADDRESS: u8 = 8;
@@ -184,6 +186,42 @@ fn from_one_address_a_thousand_in_turn_leave_nothing_behind() {
             start.elapsed() < crate::standin::DEADLINE,
             "something is left: {log}"
         );
-        std::thread::yield_now();
+        thread::yield_now();
     }
+}
+
+#[test]
+fn while_many_connect_the_end_comes_all_the_same() {
+    let ports = RemoteHost::new();
+    let adapter = listening(&ports, &[]);
+    let served = Proxies::connected(&ports, "one").in_room();
+    let (connected, has_ended) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let (ports, connected, has_ended) = (&ports, &connected, &has_ended);
+        for n in 1..=4 {
+            scope.spawn(move || {
+                let caller = ports.caller(Side::Data).from([127, 0, 4, n]);
+                let mut open = Vec::new();
+                // Until nobody listens any more, or somebody else does.
+                while !has_ended.load(Ordering::Relaxed)
+                    && let Ok(connection) = caller.try_connect()
+                {
+                    open.push(connection);
+                    connected.fetch_add(1, Ordering::Relaxed);
+                    // Their descriptors are those of all tests.
+                    if open.len() == OF_ONE_ADDRESS.into() {
+                        open.clear();
+                    }
+                }
+            });
+        }
+        while connected.load(Ordering::Relaxed) < 100 {
+            thread::yield_now();
+        }
+        let log = end(adapter);
+        has_ended.store(true, Ordering::Relaxed);
+        assert!(log.contains("ended"), "{log}");
+    });
+    let mut connection = served.data.connection;
+    assert_eq!(connection.expect_closed(), End::Closed);
 }
