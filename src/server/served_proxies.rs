@@ -7,8 +7,7 @@ use super::waker::Waker;
 use crate::ari::Side;
 use crate::ari::parameters::Parameters;
 use crate::provider::lock;
-use crossbeam_channel::{Receiver, Sender, bounded};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long an older connection may take to end.
@@ -39,15 +38,17 @@ impl Identity {
 
 /// The Proxies in service.
 #[derive(Debug, Default)]
-pub struct ServedProxies(Mutex<Vec<Served>>);
+pub struct ServedProxies {
+    served: Mutex<Vec<Served>>,
+    /// One of them has ended.
+    ended: Condvar,
+}
 
 /// One of them, or one that waits until older connections have ended, in the order in which they came.
 #[derive(Debug)]
 struct Served {
     identity: Identity,
     waker: Arc<Waker>,
-    /// Disconnected when the connection neither serves nor waits any more.
-    ended: Receiver<()>,
 }
 
 impl ServedProxies {
@@ -64,42 +65,37 @@ impl ServedProxies {
         heartbeat: &Heartbeat,
     ) -> Result<Place, Disconnect> {
         let deadline = Instant::now() + END;
-        let (alive, ended) = bounded(0);
-        // At once, so that one which comes still later knows of this one.
-        let mut served = lock(&self.0);
+        // Where this ends early, the place is free again after the lock is.
+        let place = Place {
+            proxies: Arc::clone(self),
+            waker: Arc::clone(waker),
+        };
+        let mut served = lock(&self.served);
         // What a Proxy has said on a connection that it gave up may come late.
         let is_later =
             |other: &Served| other.identity == identity && other.waker.since() > waker.since();
         if served.iter().any(is_later) {
             return Err(Disconnect::Replaced("a later connection".into()));
         }
+        // At once, so that one which comes still later knows of this one.
         served.push(Served {
             identity: identity.clone(),
             waker: Arc::clone(waker),
-            ended,
         });
-        drop(served);
-        let place = Place {
-            proxies: Arc::clone(self),
-            waker: Arc::clone(waker),
-            _alive: alive,
-        };
         loop {
-            let ended = {
-                let served = lock(&self.0);
-                let others = served.iter();
-                let others = others.take_while(|other| !Arc::ptr_eq(&other.waker, waker));
-                let older: Vec<_> = others.filter(|other| other.identity == identity).collect();
-                for older in &older {
-                    older.waker.end(Disconnect::Replaced(name.into()));
-                }
-                match older.last() {
-                    Some(older) => older.ended.clone(),
-                    None => return Ok(place),
-                }
-            };
+            let others = served.iter();
+            let others = others.take_while(|other| !Arc::ptr_eq(&other.waker, waker));
+            let older: Vec<_> = others.filter(|other| other.identity == identity).collect();
+            if older.is_empty() {
+                return Ok(place);
+            }
+            for older in older {
+                older.waker.end(Disconnect::Replaced(name.into()));
+            }
             heartbeat.beat();
-            let _ = ended.recv_timeout(heartbeat.at_most(RECHECK)); // looked at again
+            let time = heartbeat.at_most(RECHECK);
+            let waited = self.ended.wait_timeout(served, time);
+            (served, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if let Some(reason) = waker.take_reason() {
                 return Err(reason);
             }
@@ -115,13 +111,12 @@ impl ServedProxies {
 pub struct Place {
     proxies: Arc<ServedProxies>,
     waker: Arc<Waker>,
-    /// Dropped to wake who waits for the place: after the entry is gone.
-    _alive: Sender<()>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.proxies.0).retain(|served| !Arc::ptr_eq(&served.waker, &self.waker));
+        lock(&self.proxies.served).retain(|served| !Arc::ptr_eq(&served.waker, &self.waker));
+        self.proxies.ended.notify_all();
     }
 }
 
@@ -166,7 +161,7 @@ mod tests {
         let place = enter(identity("one", Side::Data), &first).unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| enter(identity("one", Side::Data), &waits));
-            while lock(&proxies.0).len() < 4 {
+            while lock(&proxies.served).len() < 4 {
                 std::thread::yield_now();
             }
             let entered = scope.spawn(|| enter(identity("one", Side::Data), &last).unwrap());

@@ -2,37 +2,18 @@
 
 use super::waker::Waker;
 use crate::provider::lock;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Who waits for connections looks so often whether any is left.
-const RECHECK: Duration = Duration::from_millis(50);
-
 /// Shared by all connections that are stopped together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shutdown {
     is_requested: AtomicBool,
-    /// Dropped to wake everybody who waits on the other end.
-    alive: Mutex<Option<Sender<()>>>,
-    ended: Receiver<()>,
     /// The connections in service, whose queues are to be written out.
     serving: Mutex<Vec<Arc<Waker>>>,
-    finished: (Sender<()>, Receiver<()>),
-}
-
-impl Default for Shutdown {
-    fn default() -> Self {
-        let (alive, ended) = bounded(0);
-        Shutdown {
-            is_requested: AtomicBool::new(false),
-            alive: Mutex::new(Some(alive)),
-            ended,
-            serving: Mutex::default(),
-            finished: bounded(1),
-        }
-    }
+    /// The end was requested, or a connection has ended.
+    changed: Condvar,
 }
 
 impl Shutdown {
@@ -43,12 +24,13 @@ impl Shutdown {
 
     /// Waits; says whether the end was requested meanwhile.
     pub fn wait(&self, time: Duration) -> bool {
-        self.ended.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
+        self.wait_while(time, |_| !self.is_requested())
     }
 
     /// Waits until the end is requested.
     pub fn wait_for_request(&self) {
-        let _ = self.ended.recv(); // nothing is ever sent
+        let is_running = |_: &mut Vec<_>| !self.is_requested();
+        drop(self.changed.wait_while(lock(&self.serving), is_running));
     }
 
     /// Announces a connection in service, until what it returns is dropped.
@@ -65,25 +47,27 @@ impl Shutdown {
 
     /// Requests the end: no connection reads on, nobody waits on.
     pub fn request(&self) {
+        // Under the lock: whoever is about to wait has not looked yet, or is woken.
+        let serving = lock(&self.serving);
         self.is_requested.store(true, Ordering::SeqCst);
-        lock(&self.alive).take();
-        for waker in lock(&self.serving).iter() {
+        for waker in serving.iter() {
             waker.wake();
         }
+        self.changed.notify_all();
     }
 
     /// Waits until every connection in service has written out what it had to; says whether that
     /// was before the deadline.
     pub fn wait_for_connections(&self, deadline: Instant) -> bool {
-        while !lock(&self.serving).is_empty() {
-            let now = Instant::now();
-            if now >= deadline {
-                return false;
-            }
-            // Somebody else who waits may have taken the wake-up.
-            let _ = self.finished.1.recv_deadline(deadline.min(now + RECHECK));
-        }
-        true
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.wait_while(left, |serving| !serving.is_empty())
+    }
+
+    /// Waits for as long as something holds; says whether that is over in time.
+    fn wait_while(&self, time: Duration, holds: impl Fn(&mut Vec<Arc<Waker>>) -> bool) -> bool {
+        let serving = lock(&self.serving);
+        let waited = self.changed.wait_timeout_while(serving, time, holds);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
@@ -97,6 +81,6 @@ pub struct Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         lock(&self.shutdown.serving).retain(|waker| !Arc::ptr_eq(waker, &self.waker));
-        let _ = self.shutdown.finished.0.try_send(()); // one wake-up is enough
+        self.shutdown.changed.notify_all();
     }
 }
