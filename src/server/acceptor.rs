@@ -11,7 +11,7 @@ use super::dispatch::{STEADY, Service};
 use super::failures::Failures;
 use super::socket::prepare;
 use super::status::{Connections, Phase, Status};
-use super::tls::{HANDSHAKE_TIMEOUT, Session, Tls};
+use super::tls::Tls;
 use super::transport::Transport;
 use super::waker::Waker;
 use crate::ari::Side;
@@ -258,7 +258,8 @@ impl Port {
     /// Serves a connection from its beginning to its end. `listening` is what the log knows the port by.
     fn serve(&self, incoming: &Arc<Incoming>, caller: &Caller, listening: &Connection) {
         let Incoming { waker, status, .. } = &**incoming;
-        let transport = match self.transport(incoming, listening) {
+        let (socket, tls) = (Arc::clone(&incoming.socket), self.tls.as_ref());
+        let transport = match Transport::open(socket, tls, listening, &status.reader) {
             Ok(transport) => transport,
             Err(reason) => {
                 let turned_away = &self.connections.turned_away;
@@ -290,21 +291,6 @@ impl Port {
         if !self.config.shutdown.is_requested() {
             failures.log(connection, &reason, None);
         }
-    }
-
-    fn transport(
-        &self,
-        incoming: &Incoming,
-        listening: &Connection,
-    ) -> Result<Transport, Disconnect> {
-        let socket = Arc::clone(&incoming.socket);
-        let Some(tls) = &self.tls else {
-            return Ok(Transport::Plain(socket));
-        };
-        let endpoint = tls.endpoint(listening);
-        incoming.status.reader.beat_before(HANDSHAKE_TIMEOUT);
-        let session = Session::establish(socket, endpoint).map_err(Disconnect::Tls)?;
-        Ok(Transport::Tls(Box::new(session)))
     }
 }
 

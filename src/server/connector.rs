@@ -10,11 +10,10 @@ use super::host::Host;
 use super::resolve::resolve;
 use super::socket;
 use super::status::{Phase, Status};
-use super::tls::{self, Session, Tls, TlsError};
+use super::tls::{Tls, TlsError};
 use super::transport::Transport;
 use super::waker::Waker;
 use crate::provider::Connection;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -128,7 +127,8 @@ impl Connector {
         let addresses = resolve(host, self.port, connection, heartbeat, &config.shutdown)?;
         let addresses = self.member.order(self.port, addresses);
         let (socket, address) = socket::connect(&addresses, heartbeat)?;
-        let transport = self.transport(socket)?;
+        let socket = Arc::new(socket);
+        let transport = Transport::open(socket, self.tls.as_ref(), connection, heartbeat)?;
         let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
             doing: "opening it",
             error,
@@ -136,20 +136,5 @@ impl Connector {
         self.member.connected(address, Arc::clone(&waker));
         let how = format_args!("connected to {address}");
         Ok(self.proxy.run(&transport, how, true, &waker))
-    }
-
-    fn transport(&self, socket: TcpStream) -> Result<Transport, Disconnect> {
-        let socket = Arc::new(socket);
-        let Some(tls) = &self.tls else {
-            return Ok(Transport::Plain(socket));
-        };
-        let ProxyConnection {
-            connection, status, ..
-        } = &self.proxy;
-        status.reader.beat_before(tls.longest_read());
-        let endpoint = tls.endpoint(connection);
-        status.reader.beat_before(tls::HANDSHAKE_TIMEOUT);
-        let session = Session::establish(socket, endpoint).map_err(Disconnect::Tls)?;
-        Ok(Transport::Tls(Box::new(session)))
     }
 }

@@ -3,11 +3,12 @@
 //! One thread reads and one writes, at the same time.
 
 use super::disconnect::Disconnect;
+use super::heartbeat::Heartbeat;
 use super::outbox::{Batch, MAX_BATCHES};
 use super::socket::CHECK_BLOCKED;
 use super::stall::StallDetector;
-use super::tls::{Session, Stage};
-use crate::provider::MAX_REUSABLE_SIZE;
+use super::tls::{HANDSHAKE_TIMEOUT, Session, Stage, Tls};
+use crate::provider::{Connection, MAX_REUSABLE_SIZE};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -23,6 +24,26 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Opens a connection on a socket: by TLS, if it is wanted, which takes a handshake then.
+    ///
+    /// # Errors
+    /// [`Disconnect::Tls`].
+    pub fn open(
+        socket: Arc<TcpStream>,
+        tls: Option<&Tls>,
+        connection: &Connection,
+        heartbeat: &Heartbeat,
+    ) -> Result<Transport, Disconnect> {
+        let Some(tls) = tls else {
+            return Ok(Transport::Plain(socket));
+        };
+        heartbeat.beat_before(tls.longest_read());
+        let endpoint = tls.endpoint(connection);
+        heartbeat.beat_before(HANDSHAKE_TIMEOUT);
+        let session = Session::establish(socket, endpoint).map_err(Disconnect::Tls)?;
+        Ok(Transport::Tls(Box::new(session)))
+    }
+
     /// The socket underneath.
     pub fn socket(&self) -> &Arc<TcpStream> {
         match self {
