@@ -113,7 +113,7 @@
 //! - [`ari`]: the protocol, as pure functions over bytes.
 //!
 //! What only the program needs stands behind the feature `program`, which is on by default. With
-//! `default-features = false` there are [`provider`], [`server`] and [`ari`].
+//! `default-features = false` there are [`provider`], [`server`] and [`ari`], and the feature `tls` adds TLS.
 //!
 // The pages that are missing then.
 #![cfg_attr(

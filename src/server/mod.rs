@@ -34,6 +34,7 @@ mod diagnosis;
 mod disconnect;
 mod dispatch;
 mod failures;
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
 pub(crate) mod file;
 mod heartbeat;
 mod host;
@@ -51,6 +52,7 @@ mod shutdown;
 mod socket;
 mod stall;
 mod status;
+#[cfg_attr(not(feature = "tls"), path = "tls/absent.rs")]
 pub mod tls;
 mod transport;
 mod waker;
