@@ -77,7 +77,7 @@
 //! ```
 //!
 //! More of that kind stand in the repository under `tests/examples`: `hello_world.rs`, which sends
-//! each second from a thread of its own, and `login.rs`, a metadata provider. The chat in [`chat`] is
+//! each second from a thread of its own, and `login.rs`, a metadata provider. The chat in `chat` is
 //! an adapter like any other: it uses nothing that is not public.
 //!
 //! # What must not block
@@ -104,46 +104,33 @@
 //!
 //! Arrows point downwards; nothing points back.
 //!
-//! - the program: [`cli`], [`check`], [`credentials`], [`logging`], [`signals`], [`service`], and
-//!   [`adapter`], which puts the chat and its servers together;
-//! - [`chat`]: the Basic Chat Demo, two providers and a room; and
+//! - the program: `cli`, `check` and `service`;
+//! - what any program with the chat has: `credentials`, `logging`, `signals`, and `adapter`, which puts
+//!   the chat and its servers together;
+//! - `chat`: the Basic Chat Demo, two providers and a room; and
 //! - [`server`]: runs a provider against a Proxy: threads, sockets, TLS, reconnecting; neither knows
 //!   the other;
 //! - [`provider`]: what an adapter implements and is given;
 //! - [`ari`]: the protocol, as pure functions over bytes.
 //!
-//! What only the program needs stands behind the feature `program`, which is on by default. With
-//! `default-features = false` there are [`provider`], [`server`] and [`ari`], and the feature `tls` adds TLS.
-//!
-// The pages that are missing then.
-#![cfg_attr(
-    not(feature = "program"),
-    doc = "
-[`adapter`]: crate#the-map
-[`chat`]: crate#the-map
-[`check`]: crate#the-map
-[`cli`]: crate#the-map
-[`credentials`]: crate#the-map
-[`logging`]: crate#the-map
-[`service`]: crate#the-map
-[`signals`]: crate#the-map
-"
-)]
+//! All of it is there by default, which is the feature `program`. With `default-features = false` there
+//! are [`provider`], [`server`] and [`ari`], and no TLS; the feature `tls` adds that, and `chat` all but
+//! the first of these lines.
 
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 pub mod adapter;
 pub mod ari;
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 pub mod chat;
 #[cfg(feature = "program")]
 pub mod check;
 #[cfg(feature = "program")]
 pub mod cli;
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 pub mod credentials;
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 mod log_writer;
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 pub mod logging;
 #[cfg(feature = "program")]
 mod option_value;
@@ -151,11 +138,11 @@ pub mod provider;
 pub mod server;
 #[cfg(feature = "program")]
 pub mod service;
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 pub mod signals;
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 mod start_error;
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 mod time_zone;
 
 // The adapter in README.md is one that compiles.
@@ -163,7 +150,7 @@ mod time_zone;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 pub use adapter::{Adapter, Config};
-#[cfg(feature = "program")]
+#[cfg(feature = "chat")]
 pub use start_error::StartError;

@@ -65,7 +65,7 @@ impl Config {
     /// Whether Proxies that connect to us have to show a certificate.
     pub fn verifies_clients(&self) -> bool {
         let tls = self.tls.as_ref();
-        tls.is_some_and(|settings| !settings.client_ca.is_empty())
+        tls.is_some_and(tls::Settings::verifies_clients)
     }
 }
 

@@ -52,7 +52,7 @@ mod shutdown;
 mod socket;
 mod stall;
 mod status;
-#[cfg_attr(not(feature = "tls"), path = "tls/absent.rs")]
+#[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 pub mod tls;
 mod transport;
 mod waker;
@@ -209,7 +209,7 @@ impl Servers {
     ///
     /// Whoever reaches a data port hears everything, and whoever reaches a metadata port can speak for
     /// anybody. So a start fails unless all addresses are of the loopback interface, or client
-    /// certificates are verified ([`tls::Settings::client_ca`]), or [`allow`](Self::allow) is called.
+    /// certificates are verified ([`tls::Settings`]), or [`allow`](Self::allow) is called.
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> Servers {
         self.no_default();
@@ -240,7 +240,7 @@ impl Servers {
         self
     }
 
-    /// Connects by TLS.
+    /// Connects by TLS, which takes the feature `tls`.
     #[must_use]
     pub fn tls(mut self, settings: tls::Settings) -> Servers {
         self.config.tls = Some(settings);

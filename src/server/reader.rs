@@ -6,7 +6,7 @@ use super::heartbeat::Heartbeat;
 use super::init::OPENING_LINE;
 use super::outbox::Outbox;
 use super::shutdown::Shutdown;
-use super::tls::RecordLimit;
+use super::tls::is_record_limit;
 use super::waker::Source;
 use crate::ari::framing::LineBuffer;
 use std::io::{ErrorKind, Read};
@@ -75,10 +75,4 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-fn is_record_limit(error: &std::io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|error| error.is::<RecordLimit>())
 }

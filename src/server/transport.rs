@@ -7,7 +7,7 @@ use super::heartbeat::Heartbeat;
 use super::outbox::{Batch, MAX_BATCHES};
 use super::socket::CHECK_BLOCKED;
 use super::stall::StallDetector;
-use super::tls::{HANDSHAKE_TIMEOUT, Session, Stage, Tls};
+use super::tls::{Session, Tls};
 use crate::provider::{Connection, MAX_REUSABLE_SIZE};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -37,10 +37,8 @@ impl Transport {
         let Some(tls) = tls else {
             return Ok(Transport::Plain(socket));
         };
-        heartbeat.beat_before(tls.longest_read());
-        let endpoint = tls.endpoint(connection);
-        heartbeat.beat_before(HANDSHAKE_TIMEOUT);
-        let session = Session::establish(socket, endpoint).map_err(Disconnect::Tls)?;
+        let session = tls.open(socket, connection, heartbeat);
+        let session = session.map_err(Disconnect::Tls)?;
         Ok(Transport::Tls(Box::new(session)))
     }
 
@@ -139,14 +137,10 @@ impl Transport {
         let Transport::Tls(session) = self else {
             return reason;
         };
-        let stage = match is_opening {
-            true => Stage::Hello,
-            false => Stage::Service,
-        };
         let error = match &reason {
-            Disconnect::Broken { error, .. } => session.explain(Some(error), stage),
+            Disconnect::Broken { error, .. } => session.explain(Some(error), is_opening),
             // Who named a user is refused for that, more likely.
-            Disconnect::ClosedAtHello { user: None, .. } => session.explain(None, stage),
+            Disconnect::ClosedAtHello { user: None, .. } => session.explain(None, is_opening),
             _ => None,
         };
         error.map_or(reason, Disconnect::Tls)

@@ -13,7 +13,6 @@ pub struct TlsError {
     pub lasting: bool,
 }
 
-#[cfg_attr(not(feature = "tls"), allow(dead_code))]
 impl TlsError {
     pub(super) fn lasting(message: impl fmt::Display) -> TlsError {
         TlsError {

@@ -1,6 +1,7 @@
 //! The handshake. One thread does it all, with a socket that nobody else uses yet.
 
-use super::{Endpoint, Role, Stage, TlsError};
+use super::explain::Stage;
+use super::{Endpoint, Role, TlsError};
 use rustls::Connection;
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};

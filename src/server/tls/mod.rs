@@ -13,26 +13,79 @@ mod identity;
 mod keys;
 mod role;
 mod session;
-mod settings;
 mod trust;
 
 pub use error::TlsError;
-pub(super) use explain::Stage;
-pub(super) use handshake::HANDSHAKE_TIMEOUT;
-pub(super) use session::{RecordLimit, Session};
-pub use settings::Settings;
+pub(super) use session::{Session, is_record_limit};
 
+use super::heartbeat::Heartbeat;
 use crate::ari::escape::Escaped;
 use crate::provider::{Connection, lock};
 use crate::server::file::When;
 use endpoint::Endpoint;
 use explain::describe;
+use handshake::HANDSHAKE_TIMEOUT;
 use identity::{Identity, Resolver};
 use role::Role;
 use rustls::pki_types::ServerName;
+use std::net::TcpStream;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use trust::{Trust, Verifier};
+use trust::{Trust, Verifier, names};
+
+/// Whom to trust, and what to show. Its documentation names the options of `chat-adapter`, as the texts of
+/// errors do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Trust as servers exactly what is in these files; the platform's store when there are none.
+    pub ca: Vec<PathBuf>,
+    /// The name that the server's certificate must carry, when it is not the host's.
+    pub name: Option<String>,
+    /// A certificate: the file of its chain, and the file of its key. It is shown to servers that ask
+    /// for one, and to all clients.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Accept as clients exactly those that these files vouch for; when there are none, no client is
+    /// asked who it is.
+    pub client_ca: Vec<PathBuf>,
+}
+
+impl Settings {
+    /// Whether clients must show a certificate.
+    pub(super) fn verifies_clients(&self) -> bool {
+        !self.client_ca.is_empty()
+    }
+
+    /// The settings in a few words, such as `TLS (trusting proxies.pem, no client certificate)`: those
+    /// for an adapter that `calls`, or that `listens`, or both.
+    pub(super) fn in_words(&self, calls: bool, listens: bool) -> String {
+        let mut words = Vec::new();
+        if calls {
+            words.push(match self.ca.is_empty() {
+                true => "trusting the platform's store".to_owned(),
+                false => format!("trusting {}", names(&self.ca)),
+            });
+            let name = self.name.as_ref();
+            words.extend(name.map(|name| format!("server's name {}", Escaped::of(name))));
+        }
+        let whose = if calls {
+            "client certificate"
+        } else {
+            "certificate"
+        };
+        words.push(match &self.identity {
+            Some((file, _)) => format!("{whose} {}", Escaped::of(file)),
+            None => format!("no {whose}"),
+        });
+        if listens {
+            words.push(match self.client_ca.is_empty() {
+                true => "clients not verified".to_owned(),
+                false => format!("clients trusted by {}", names(&self.client_ca)),
+            });
+        }
+        format!("TLS ({})", words.join(", "))
+    }
+}
 
 /// TLS in one role: for the connections to one port, or for those that are accepted.
 ///
@@ -92,7 +145,7 @@ impl Tls {
             let what = "who listens with --tls shows a certificate: give --tls-cert and --tls-key";
             return Err(TlsError::lasting(what));
         }
-        let verifies = !settings.client_ca.is_empty();
+        let verifies = settings.verifies_clients();
         Tls::start(settings, Role::Server { verifies })
     }
 
@@ -110,8 +163,24 @@ impl Tls {
         })
     }
 
+    /// Begins a session on this socket. `heartbeat` is told how long it may take.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn open(
+        &self,
+        socket: Arc<TcpStream>,
+        connection: &Connection,
+        heartbeat: &Heartbeat,
+    ) -> Result<Session, TlsError> {
+        heartbeat.beat_before(self.longest_read());
+        let endpoint = self.endpoint(connection);
+        heartbeat.beat_before(HANDSHAKE_TIMEOUT);
+        Session::establish(socket, endpoint)
+    }
+
     /// How long [`endpoint`](Self::endpoint) may take to read the files.
-    pub fn longest_read(&self) -> Duration {
+    fn longest_read(&self) -> Duration {
         let Settings { ca, client_ca, .. } = &self.settings;
         // The platform's store, the chain, and the key.
         When::Connection.longest(ca.len().max(client_ca.len()) + 3)
@@ -149,7 +218,7 @@ impl Tls {
     }
 
     /// What the next connection is to use. `connection` is what the log knows of it.
-    pub fn endpoint(&self, connection: &Connection) -> Endpoint {
+    fn endpoint(&self, connection: &Connection) -> Endpoint {
         let (trust, identity) = read(&self.settings, &self.role, When::Connection);
         let mut loaded = lock(&self.loaded);
         loaded.update(connection, trust, identity);

@@ -6,9 +6,10 @@
 //! something to send, the reader announces it to the writer. Who those threads are and how they wake
 //! each other is not known here.
 
+use super::TlsError;
 use super::endpoint::Endpoint;
+use super::explain::Stage;
 use super::handshake::handshake;
-use super::{Stage, TlsError};
 use crate::provider::lock;
 use rustls::{Connection, ProtocolVersion};
 use std::fmt;
@@ -35,7 +36,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The session has encrypted as many records as it may. This is inside the [`io::Error`] with which
 /// [`Reader`] then ends.
 #[derive(Debug)]
-pub struct RecordLimit;
+struct RecordLimit;
 
 impl fmt::Display for RecordLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,6 +45,13 @@ impl fmt::Display for RecordLimit {
 }
 
 impl std::error::Error for RecordLimit {}
+
+/// Whether a read ended because of [`RecordLimit`].
+pub fn is_record_limit(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|error| error.is::<RecordLimit>())
+}
 
 /// An established session.
 #[derive(Debug)]
@@ -155,13 +163,17 @@ impl Session {
     }
 
     /// Explains the end of the connection: by an error of reading or writing, or without any. `None` if
-    /// TLS has nothing to do with it.
-    pub fn explain(&self, error: Option<&io::Error>, stage: Stage) -> Option<TlsError> {
+    /// TLS has nothing to do with it. `is_opening`: before the peer said anything.
+    pub fn explain(&self, error: Option<&io::Error>, is_opening: bool) -> Option<TlsError> {
+        let stage = match is_opening {
+            true => Stage::Hello,
+            false => Stage::Service,
+        };
         let explained = error.and_then(|error| self.endpoint.explain(error, stage));
         let version = self.lock().connection.protocol_version();
         // A server that wants a client certificate may end it so. By TLS 1.2 it would have ended in
         // the handshake.
-        let may_want = stage == Stage::Hello && version == Some(ProtocolVersion::TLSv1_3);
+        let may_want = is_opening && version == Some(ProtocolVersion::TLSv1_3);
         explained.or_else(|| self.endpoint.explain_end().filter(|_| may_want))
     }
 
@@ -403,12 +415,6 @@ mod tests {
         assert!(taken.get() > 8);
     }
 
-    fn is_record_limit(error: &io::Error) -> bool {
-        error
-            .get_ref()
-            .is_some_and(|error| error.is::<RecordLimit>())
-    }
-
     #[test]
     fn a_session_of_1_2_ends_before_it_may_encrypt_no_more() {
         let session = session(&version::TLS12);
@@ -477,8 +483,8 @@ mod tests {
         ] {
             let error = rustls::Error::AlertReceived(alert);
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
-            assert!(session.explain(Some(&error), Stage::Hello).unwrap().lasting);
-            let failure = session.explain(Some(&error), Stage::Service).unwrap();
+            assert!(session.explain(Some(&error), true).unwrap().lasting);
+            let failure = session.explain(Some(&error), false).unwrap();
             assert!(!failure.lasting, "{failure}");
             assert!(failure.message.contains(&format!("{alert:?}")), "{failure}");
         }

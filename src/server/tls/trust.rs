@@ -7,7 +7,6 @@ use super::certificate::{may_issue, public_key};
 use super::error::TlsError;
 use super::files;
 use super::keys;
-use super::settings::names;
 use crate::ari::escape::Escaped;
 use crate::server::file::{LeftBehind, When};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -140,6 +139,12 @@ impl Trust {
             is_store,
         }
     }
+}
+
+/// Names of files, for the log.
+pub(super) fn names(files: &[PathBuf]) -> String {
+    let names = files.iter().map(|file| Escaped::of(file).to_string());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn certificates(count: usize) -> String {
