@@ -1,5 +1,5 @@
-//! Stands in for `tls` where the feature of that name is off. There are no [`Settings`] to be had then: nothing here
-//! is ever called, and what handles TLS compiles as it is.
+//! Stands in for `tls` where the feature of that name is off. There are no [`Settings`] to be had then:
+//! nothing here is ever called, and what handles TLS compiles as it is.
 
 #[path = "tls/error.rs"]
 #[allow(dead_code, reason = "who reads files is not here")]
