@@ -304,8 +304,11 @@ fn hint(typed: &str) -> String {
         let name = option.long.replace('_', "-");
         edits <= name.len() / 3 && is_near(typed.as_bytes(), name.as_bytes(), edits)
     };
+    // `chat.py` takes the beginning of a name for the name.
+    let begins = |option: &&Opt| option.long.replace('_', "-").starts_with(&typed);
     let nearest = (1..=4).find_map(|edits| OPTIONS.iter().find(|option| is_near(option, edits)));
-    nearest.map_or(String::new(), |option| {
+    let meant = OPTIONS.iter().find(begins).or(nearest);
+    meant.map_or(String::new(), |option| {
         format!("; did you mean --{}?", option.long)
     })
 }
@@ -523,6 +526,9 @@ mod tests {
             ("keep-alive", "keepalive"),
             ("tls-cacert", "tls-cert"),
             ("tls-kye", "tls-key"),
+            ("meta", "metadata_rrport"),
+            ("data_", "data_rrport"),
+            ("pass", "password"),
         ] {
             let error = run(&[&format!("--{typed}=secret")]).unwrap_err();
             let expected = format!("invalid option '--{typed}'; did you mean --{meant}?");
