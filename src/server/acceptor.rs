@@ -2,15 +2,15 @@
 //! connection is then served as one that we have opened, in threads of its own; to come again is up to
 //! the Proxy.
 
-use super::abort::AbortOnPanic;
-use super::affinity::Affinity;
-use super::allow::Network;
-use super::connection::{Config, ProxyConnection};
+use super::abort::spawn;
+use super::config::Config;
+use super::connection::ProxyConnection;
 use super::disconnect::Disconnect;
-use super::dispatch::{STEADY, Service};
+use super::dispatch::{Context, Service};
 use super::failures::Failures;
+use super::heartbeat::Heartbeat;
 use super::socket::prepare;
-use super::status::{Connections, Phase, Status};
+use super::status::Status;
 use super::tls::Tls;
 use super::transport::Transport;
 use super::waker::Waker;
@@ -21,7 +21,6 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// So many connections may be open that Proxies have opened, on all ports together.
@@ -50,7 +49,6 @@ struct Incoming {
     socket: Arc<TcpStream>,
     waker: Arc<Waker>,
     status: Arc<Status>,
-    since: Instant,
 }
 
 impl Incoming {
@@ -74,7 +72,7 @@ impl Accepted {
             return true;
         }
         let is_late = |it: &&Arc<Incoming>| {
-            it.is_opening() && now.saturating_duration_since(it.since) >= INIT
+            it.is_opening() && now.saturating_duration_since(it.waker.since()) >= INIT
         };
         if let Some(oldest) = list.iter().find(is_late) {
             oldest.close();
@@ -105,78 +103,73 @@ struct Caller {
     failures: Arc<Mutex<Failures>>,
 }
 
-/// What all connections of a port need.
-pub(super) struct Port {
-    pub side: Side,
-    pub config: Config,
-    pub heartbeat: Option<Duration>,
-    /// The connections of this side.
-    pub connections: Arc<Connections>,
-    /// Those of all ports that Proxies have opened.
-    pub accepted: Arc<Accepted>,
-    /// Whom to let in; whoever comes if there are none.
-    pub allow: Vec<Network>,
-    /// TLS, if it is wanted.
-    pub tls: Option<Tls>,
-    /// Of those that were not let in.
-    pub failures: Mutex<Failures>,
-    /// Makes what serves one connection.
-    pub service: Box<dyn Fn() -> Box<dyn Service> + Send + Sync>,
-}
-
-/// Accepts connections on one port.
+/// Accepts connections on one port, and serves them.
 pub(super) struct Acceptor {
-    listener: TcpListener,
+    side: Side,
+    config: Arc<Config>,
+    /// The connections of all ports.
+    accepted: Arc<Accepted>,
+    /// TLS, if it is wanted.
+    tls: Option<Arc<Tls>>,
+    /// Makes what serves one connection.
+    service: Arc<NewService>,
     /// The port as the log knows it.
     connection: Connection,
-    status: Arc<Status>,
+    /// Of those that were not let in.
+    failures: Mutex<Failures>,
+    heartbeat: Arc<Heartbeat>,
     waker: Arc<Waker>,
-    port: Arc<Port>,
-    callers: BTreeMap<IpAddr, Caller>,
 }
+
+/// Makes what serves one connection.
+pub(super) type NewService = dyn Fn() -> Box<dyn Service> + Send + Sync;
 
 impl Acceptor {
     /// One that is yet to [`run`](Self::run).
     ///
     /// # Errors
     /// The system's.
-    pub fn new(listener: TcpListener, port: Arc<Port>) -> io::Result<Acceptor> {
+    pub fn new(
+        side: Side,
+        listener: &TcpListener,
+        config: &Arc<Config>,
+        accepted: &Arc<Accepted>,
+        tls: Option<Arc<Tls>>,
+        service: &Arc<NewService>,
+    ) -> io::Result<Acceptor> {
         // Who comes may be gone before it is accepted.
         listener.set_nonblocking(true)?;
-        let connection = Connection::new(format!("{} {}", port.side, listener.local_addr()?));
-        let status = Arc::new(Status::new(
-            connection.name(),
-            port.heartbeat,
-            Arc::default(),
-        ));
-        status.set(Phase::Listening);
-        port.connections.add(&status);
-        if let Some(tls) = &port.tls {
+        let connection = Connection::new(format!("{side} {}", listener.local_addr()?));
+        if let Some(tls) = &tls {
             tls.warn(&connection);
         }
         Ok(Acceptor {
-            listener,
+            side,
+            config: Arc::clone(config),
+            accepted: Arc::clone(accepted),
+            tls,
+            service: Arc::clone(service),
             connection,
-            status,
+            failures: Mutex::default(),
+            heartbeat: config.connections.listening(config.heartbeat),
             waker: Arc::new(Waker::new()?),
-            port,
-            callers: BTreeMap::new(),
         })
     }
 
     /// Accepts connections until the end is requested.
-    pub fn run(mut self) {
-        let shutdown = Arc::clone(&self.port.config.shutdown);
-        let (status, waker) = (Arc::clone(&self.status), Arc::clone(&self.waker));
-        let heartbeat = &status.reader;
-        let _serving = shutdown.serving(&waker);
+    pub fn run(self: Arc<Self>, listener: TcpListener) {
+        let (shutdown, heartbeat) = (&self.config.shutdown, &self.heartbeat);
+        let _serving = shutdown.serving(&self.waker);
+        let mut callers = BTreeMap::new();
         self.connection.step(format_args!("listening"));
         while !shutdown.is_requested() {
             heartbeat.beat();
-            let ready = waker.wait(&self.listener, heartbeat.interval());
+            let ready = self.waker.wait(&listener, heartbeat.interval());
             let accepted = ready.and_then(|is_ready| match is_ready {
                 false => Ok(()),
-                true if self.port.accepted.has_room(Instant::now()) => self.accept(),
+                true if self.accepted.has_room(Instant::now()) => {
+                    self.accept(&listener, &mut callers)
+                }
                 true => Err(io::Error::other(format!(
                     "{MAX_CONNECTIONS} connections are open"
                 ))),
@@ -188,7 +181,7 @@ impl Acceptor {
                 // Such as no descriptor or no thread.
                 Err((_, error)) => {
                     let what = format!("cannot accept: {error}: who connects waits");
-                    self.port.say(&self.connection, what, Some(RECHECK));
+                    self.say(what, Some(RECHECK));
                     shutdown.wait(heartbeat.at_most(RECHECK));
                 }
             }
@@ -196,101 +189,91 @@ impl Acceptor {
         heartbeat.stop();
     }
 
-    fn accept(&mut self) -> io::Result<()> {
+    fn accept(
+        self: &Arc<Self>,
+        listener: &TcpListener,
+        callers: &mut BTreeMap<IpAddr, Caller>,
+    ) -> io::Result<()> {
         // First, so that whoever it is wanting for waits, and is not closed.
         let waker = Arc::new(Waker::new()?);
-        let (socket, peer) = self.listener.accept()?;
+        let (socket, peer) = listener.accept()?;
         let address = peer.ip().to_canonical();
-        let port = &self.port;
-        let is_in = |network: &Network| network.contains(address);
-        if !port.allow.is_empty() && !port.allow.iter().any(is_in) {
-            port.connections.turned_away.fetch_add(1, Ordering::Relaxed);
+        let allow = &self.config.allow;
+        if !allow.is_empty() && !allow.iter().any(|network| network.contains(address)) {
             let what = format!("{address} is in no network of --allow: closed without a word");
-            port.say(&self.connection, what, None);
+            self.turn_away(what);
             return Ok(());
         }
-        if self.callers.len() >= MAX_CALLERS {
+        if callers.len() >= MAX_CALLERS {
             let is_connected = |caller: &Caller| Arc::strong_count(&caller.failures) > 1;
-            self.callers.retain(|_, caller| is_connected(caller));
+            callers.retain(|_, caller| is_connected(caller));
         }
-        let caller = self.callers.entry(address).or_insert_with(|| Caller {
+        let caller = callers.entry(address).or_insert_with(|| Caller {
             connection: Connection::new(String::new()), // each has a name of its own
             failures: Arc::default(),
         });
-        let name = format!("{} {}", port.side, SocketAddr::new(address, peer.port()));
+        let name = format!("{} {}", self.side, SocketAddr::new(address, peer.port()));
         let caller = Caller {
             connection: caller.connection.renamed(name),
             failures: Arc::clone(&caller.failures),
         };
-        let lost_updates = Arc::clone(&port.connections.lost_updates);
-        let status = Status::new(caller.connection.name(), port.heartbeat, lost_updates);
+        let status = Status::new(caller.connection.name(), self.config.heartbeat);
         let incoming = Arc::new(Incoming {
             address,
             socket: Arc::new(prepare(socket, &status.reader)?),
             waker,
             status: Arc::new(status),
-            since: Instant::now(),
         });
-        let serve = {
-            let (port, incoming) = (Arc::clone(port), Arc::clone(&incoming));
-            let listening = self.connection.clone();
-            move || {
-                let _abort = AbortOnPanic;
-                port.serve(&incoming, &caller, &listening);
-                port.accepted.remove(&incoming);
-            }
-        };
-        port.accepted.add(&incoming);
-        let thread = thread::Builder::new().name(port.side.to_string());
-        if let Err(error) = thread.spawn(serve) {
-            port.accepted.remove(&incoming);
-            return Err(error);
-        }
-        Ok(())
-    }
-}
-
-impl Port {
-    fn say(&self, connection: &Connection, what: String, wait: Option<Duration>) {
-        lock(&self.failures).say(connection, what, wait);
+        let (acceptor, served) = (Arc::clone(self), Arc::clone(&incoming));
+        self.accepted.add(&incoming);
+        let spawned = spawn(self.side, move || {
+            acceptor.serve(&served, caller);
+            acceptor.accepted.remove(&served);
+        });
+        spawned.inspect_err(|_| self.accepted.remove(&incoming))
     }
 
-    /// Serves a connection from its beginning to its end. `listening` is what the log knows the port by.
-    fn serve(&self, incoming: &Arc<Incoming>, caller: &Caller, listening: &Connection) {
-        let Incoming { waker, status, .. } = &**incoming;
-        let (socket, tls) = (Arc::clone(&incoming.socket), self.tls.as_ref());
-        let transport = match Transport::open(socket, tls, listening, &status.reader) {
+    /// Serves a connection from its beginning to its end.
+    fn serve(&self, incoming: &Incoming, caller: Caller) {
+        let Incoming { waker, status, .. } = incoming;
+        let (socket, tls) = (Arc::clone(&incoming.socket), self.tls.as_deref());
+        let transport = match Transport::open(socket, tls, &self.connection, &status.reader) {
             Ok(transport) => transport,
             Err(reason) => {
-                let turned_away = &self.connections.turned_away;
-                turned_away.fetch_add(1, Ordering::Relaxed);
                 let reason = waker.take_reason().unwrap_or(reason);
-                self.say(listening, format!("{}: {reason}", incoming.address), None);
+                self.turn_away(format!("{}: {reason}", incoming.address));
                 return;
             }
         };
-        let connection = &caller.connection;
-        let mut proxy = ProxyConnection::new(
-            self.config.clone(),
-            connection.clone(),
-            Affinity::default().add(connection.name()),
-            (self.service)(),
-            Arc::clone(status),
-        );
-        self.connections.add(status);
-        let how = format_args!("accepted by {}", listening.name());
-        let reason = proxy.run(&transport, how, self.config.verifies_clients(), waker);
-        self.connections.remove(status);
+        let context = Context {
+            config: Arc::clone(&self.config),
+            connection: caller.connection,
+            member: None,
+            status: Arc::clone(status),
+        };
+        let mut proxy = ProxyConnection::new(context, caller.failures, (self.service)());
+        let connections = &self.config.connections;
+        connections.add(status);
+        let how = format_args!("accepted by {}", self.connection.name());
+        let reason = proxy.run(&transport, how, waker);
+        connections.remove(status);
         if status.is_serving() {
-            self.connections.left.fetch_add(1, Ordering::Relaxed);
-        }
-        let mut failures = lock(&caller.failures);
-        if matches!(status.phase(), (Phase::Serving(_), time) if time >= STEADY) {
-            failures.clear();
+            connections.left.fetch_add(1, Ordering::Relaxed);
         }
         if !self.config.shutdown.is_requested() {
-            failures.log(connection, &reason, None);
+            proxy.tell_end(&reason, status.served_for(), None);
         }
+    }
+
+    /// Somebody is not let in.
+    fn turn_away(&self, what: String) {
+        let turned_away = &self.config.connections.turned_away;
+        turned_away.fetch_add(1, Ordering::Relaxed);
+        self.say(what, None);
+    }
+
+    fn say(&self, what: String, wait: Option<Duration>) {
+        lock(&self.failures).say(&self.connection, what, wait);
     }
 }
 
@@ -298,9 +281,10 @@ impl Port {
 mod tests {
     use super::*;
     use crate::ari::version::Version;
+    use crate::server::Phase;
 
-    /// Connections of their own addresses, eight each at the most, all of which came at this time.
-    fn incoming(count: usize, since: Instant) -> Vec<Arc<Incoming>> {
+    /// Connections of their own addresses, eight each at the most.
+    fn incoming(count: usize) -> Vec<Arc<Incoming>> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = Arc::new(peer);
@@ -310,8 +294,7 @@ mod tests {
                 address: address(n),
                 socket: Arc::clone(&socket),
                 waker: Arc::new(Waker::new().unwrap()),
-                status: Arc::new(Status::new("", None, Arc::default())),
-                since,
+                status: Arc::new(Status::new("", None)),
             })
         };
         (0..count).map(incoming).collect()
@@ -325,42 +308,42 @@ mod tests {
 
     #[test]
     fn where_there_are_too_many_the_oldest_without_an_init_goes_after_a_while() {
-        let (accepted, start) = (Accepted::default(), Instant::now());
-        let all = incoming(MAX_CONNECTIONS, start);
+        let (accepted, all) = (Accepted::default(), incoming(MAX_CONNECTIONS));
+        let [first, last] = [&all[0], &all[MAX_CONNECTIONS - 1]].map(|one| one.waker.since());
         for (n, one) in all.iter().enumerate() {
-            assert!(accepted.has_room(start + 2 * INIT), "{n} are not too many");
+            assert!(accepted.has_room(last + 2 * INIT), "{n} are not too many");
             accepted.add(one);
         }
         // These have sent theirs.
         for one in &all[..2] {
             one.status.set(Phase::Serving(Version::V1_9_1));
         }
-        assert!(!accepted.has_room(start + INIT - Duration::from_millis(1)));
+        assert!(!accepted.has_room(first + INIT - Duration::from_millis(1)));
         // A clock may stand still.
-        assert!(!accepted.has_room(start - Duration::from_millis(1)));
+        assert!(!accepted.has_room(first - Duration::from_millis(1)));
         assert!(ended(&all).is_empty());
         // One at each look, and nobody twice.
         for n in 2..5 {
-            assert!(!accepted.has_room(start + INIT));
+            assert!(!accepted.has_room(last + INIT));
             assert_eq!(ended(&all), (2..=n).collect::<Vec<_>>());
         }
         // There is room as soon as one is gone.
         accepted.remove(&all[3]);
-        assert!(accepted.has_room(start + INIT));
+        assert!(accepted.has_room(last + INIT));
         assert_eq!(ended(&all), [2, 3, 4]);
     }
 
     #[test]
     fn of_one_address_the_oldest_without_an_init_goes_at_once() {
-        let (accepted, start) = (Accepted::default(), Instant::now());
-        let mut all = incoming(3 * MAX_OPENING, start);
+        let accepted = Accepted::default();
+        let mut all = incoming(3 * MAX_OPENING);
         for one in &all {
             accepted.add(one);
         }
         assert!(ended(&all).is_empty());
         // Of the second address one serves: there may be one more of it.
         all[MAX_OPENING].status.set(Phase::Serving(Version::V1_9_1));
-        let mut more = incoming(MAX_OPENING + 3, start).split_off(MAX_OPENING);
+        let mut more = incoming(MAX_OPENING + 3).split_off(MAX_OPENING);
         for (n, one) in more.iter().enumerate() {
             accepted.add(one);
             let ended = ended(&all);
@@ -368,7 +351,7 @@ mod tests {
         }
         // One that has ended for another reason takes no place, though it is not gone yet.
         more[0].waker.end(Disconnect::Closed);
-        let later = incoming(MAX_OPENING + 1, start).split_off(MAX_OPENING);
+        let later = incoming(MAX_OPENING + 1).split_off(MAX_OPENING);
         accepted.add(&later[0]);
         all.append(&mut more);
         assert_eq!(ended(&all), [9, 10, 24]);

@@ -4,31 +4,28 @@
 //! connection, is none of its business.
 
 use super::abort::AbortOnPanic;
-use super::affinity::Member;
-use super::credentials::{Credentials, SharedCredentials};
+use super::credentials::Credentials;
 use super::disconnect::Disconnect;
-use super::dispatch::{Context, Dispatch, Service};
+use super::dispatch::{Context, Dispatch, STEADY, Service};
+use super::failures::Failures;
 use super::init;
 use super::orderly_close::{self, LINGER};
-use super::outbox::{AllQueued, Item, Outbox};
+use super::outbox::{Item, Outbox};
 use super::reader::Reader;
-use super::served_proxies::ServedProxies;
 use super::shutdown::Shutdown;
 use super::socket;
-use super::status::{Phase, Status};
-use super::tls;
+use super::status::Phase;
 use super::transport::Transport;
 use super::waker::{Source, Waker};
 use super::writer::{Ended, Writer};
-use crate::ari::Side;
 use crate::ari::reply;
-use crate::provider::{Connection, UpdateQueue};
+use crate::provider::{UpdateQueue, lock};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::fmt;
 use std::io;
 use std::net;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,92 +39,68 @@ const WRITE_OUT: Duration = Duration::from_secs(4);
 /// How long it may take to learn that a peer did not read the hello.
 const UNREAD_HELLO: Duration = Duration::from_millis(200);
 
-/// How to speak to Proxies: the same for all.
-#[derive(Clone, Debug)]
-pub(super) struct Config {
-    /// The adapter as it names itself.
-    pub product: String,
-    /// What to say in the hello, if anything.
-    pub credentials: SharedCredentials,
-    /// TLS, if it is wanted.
-    pub tls: Option<tls::Settings>,
-    /// After how much silence to send a keepalive; zero: never; `None`: as the Proxy wants it.
-    pub keepalive: Option<Duration>,
-    /// What waits to be written on all connections.
-    pub all_queued: AllQueued,
-    /// The Proxies in service.
-    pub proxies: Arc<ServedProxies>,
-    /// What ends all connections.
-    pub shutdown: Arc<Shutdown>,
-}
-
-impl Config {
-    /// Whether Proxies that connect to us have to show a certificate.
-    pub fn verifies_clients(&self) -> bool {
-        let tls = self.tls.as_ref();
-        tls.is_some_and(tls::Settings::verifies_clients)
-    }
-}
-
 /// The connection to one Proxy, which may be made again and again.
 pub(super) struct ProxyConnection {
-    pub config: Config,
-    pub connection: Connection,
-    pub side: Side,
-    pub status: Arc<Status>,
+    pub context: Context,
+    /// Those of all connections from the same place, if there are several.
+    failures: Arc<Mutex<Failures>>,
     dispatch: Dispatch,
 }
 
 impl ProxyConnection {
-    /// One that is not open yet, and will be known by this name.
+    /// One that is not open yet.
     pub fn new(
-        config: Config,
-        connection: Connection,
-        member: Member,
+        context: Context,
+        failures: Arc<Mutex<Failures>>,
         service: Box<dyn Service>,
-        status: Arc<Status>,
     ) -> ProxyConnection {
-        let context = Context {
-            connection: connection.clone(),
-            member,
-            proxies: Arc::clone(&config.proxies),
-            status: Arc::clone(&status),
-            is_plain: config.tls.is_none(),
-            keepalive: config.keepalive,
-        };
         ProxyConnection {
-            connection,
-            side: service.side(),
-            dispatch: Dispatch::new(service, context),
-            config,
-            status,
+            dispatch: Dispatch::new(service, context.clone()),
+            context,
+            failures,
         }
     }
 
     /// Serves a connection that was just opened, as `how` says, until it ends: in this thread and in
-    /// a writer's. Says why it ended. The hello carries credentials only if `is_trusted`; `waker` is what
-    /// ends it from outside.
+    /// a writer's. Says why it ended. `waker` is what ends it from outside.
     pub fn run(
         &mut self,
         transport: &Transport,
         how: fmt::Arguments<'_>,
-        is_trusted: bool,
         waker: &Arc<Waker>,
     ) -> Disconnect {
-        let serving = self.config.shutdown.serving(waker);
+        let Context {
+            config,
+            connection,
+            member,
+            status,
+        } = &self.context;
+        let serving = config.shutdown.serving(waker);
         match transport {
-            Transport::Plain(_) => self.connection.step(how),
+            Transport::Plain(_) => connection.step(how),
             Transport::Tls(session) => {
-                let agreed = session.negotiated();
-                self.connection.step(format_args!("{how}, {agreed}"))
+                connection.step(format_args!("{how}, {}", session.negotiated()))
             }
         };
-        self.status.set(Phase::Opening);
-        let credentials = self.config.credentials.get().filter(|_| is_trusted);
+        status.set(Phase::Opening);
+        // Not for whoever connects.
+        let is_trusted = member.is_some() || config.verifies_clients();
+        let credentials = config.credentials.get().filter(|_| is_trusted);
         let reason = self.serve(transport, waker, credentials);
         // Whoever waits for the end waits for the account of losses, too.
         drop(serving);
         reason
+    }
+
+    /// Tells why the connection ended, which had served for so long, and that the next is tried after
+    /// `wait`, if that is up to us. Afterwards the same Proxy may be served by another connection.
+    pub fn tell_end(&mut self, reason: &Disconnect, served: Duration, wait: Option<Duration>) {
+        let mut failures = lock(&self.failures);
+        if served >= STEADY {
+            failures.clear();
+        }
+        failures.log(&self.context.connection, reason, wait);
+        self.dispatch.leave();
     }
 
     fn serve(
@@ -136,11 +109,16 @@ impl ProxyConnection {
         waker: &Arc<Waker>,
         credentials: Option<Credentials>,
     ) -> Disconnect {
-        let shutdown = Arc::clone(&self.config.shutdown);
-        let (outbox, items) = Outbox::new(self.config.all_queued.clone());
+        let Context {
+            config,
+            connection,
+            status,
+            ..
+        } = &self.context;
+        let (outbox, items) = Outbox::new(config.all_queued.clone());
         let outbox = Arc::new(outbox);
-        self.status.attach(&outbox);
-        outbox.send_replies(hello(credentials.as_ref(), &self.config.product));
+        status.attach(&outbox);
+        outbox.send_replies(hello(credentials.as_ref(), &config.product));
         self.dispatch
             .connected(Arc::clone(&outbox), credentials, Some(Arc::clone(waker)));
         let (mut is_opening, mut is_unheard) = (true, true);
@@ -151,12 +129,12 @@ impl ProxyConnection {
                 transport,
                 &outbox,
                 items,
-                &self.connection,
-                &self.status.writer,
+                connection,
+                &status.writer,
                 waker,
-                init::keepalive_before_init(self.config.keepalive),
+                init::keepalive_before_init(config.keepalive),
             );
-            let name = format!("{}-writer", self.side);
+            let name = format!("{}-writer", self.dispatch.side);
             let (running, finished) = bounded::<()>(0);
             let writer = thread::Builder::new().name(name).spawn_scoped(scope, || {
                 let (_running, _abort) = (running, AbortOnPanic);
@@ -171,14 +149,14 @@ impl ProxyConnection {
             let reader = Reader {
                 source: &source,
                 outbox: &outbox,
-                heartbeat: &self.status.reader,
-                shutdown: &shutdown,
+                heartbeat: &status.reader,
+                shutdown: &config.shutdown,
             };
             let reason = reader.run(&mut input, &mut self.dispatch);
             let ended_at = Instant::now();
             // A writer that broke has ended the stream for the reader.
             let writer_broke = outbox.is_closed();
-            let reason = unless_hello_unread(reason, transport.socket(), &shutdown);
+            let reason = unless_hello_unread(reason, transport.socket(), &config.shutdown);
             // From here on nobody sends: what was answered with success is queued.
             is_opening = self.dispatch.is_opening();
             is_unheard = self.dispatch.is_unheard(&[]);
@@ -189,7 +167,7 @@ impl ProxyConnection {
                 self.dispatch.leave();
             }
             outbox.send(Item::End);
-            self.status.reader.beat_before(DRAIN + LINGER);
+            status.reader.beat_before(DRAIN + LINGER);
             if reason.is_broken()
                 || finished.recv_timeout(WRITE_OUT) == Err(RecvTimeoutError::Timeout)
             {
@@ -213,16 +191,11 @@ impl ProxyConnection {
         }
     }
 
-    /// The same Proxy may be served by another connection from now on.
-    pub fn leave(&mut self) {
-        self.dispatch.leave();
-    }
-
     /// Ends the stream of a connection that is not broken.
     fn close(&self, transport: &Transport, reason: &Disconnect, deadline: Instant) {
         let has_arrived = orderly_close::close(transport, deadline);
         if !has_arrived && matches!(reason, Disconnect::Stopping | Disconnect::RecordLimit) {
-            self.connection.trouble(format_args!(
+            self.context.connection.trouble(format_args!(
                 "the Proxy did not take all that was written in time"
             ));
         }
@@ -241,8 +214,9 @@ impl ProxyConnection {
             .any(socket::is_timeout);
         let count = ended.lost_updates(is_timeout);
         if count > 0 {
-            self.status.lost_updates.fetch_add(count, Ordering::Relaxed);
-            self.connection.trouble(format_args!(
+            let lost = &self.context.config.connections.lost_updates;
+            lost.fetch_add(count, Ordering::Relaxed);
+            self.context.connection.trouble(format_args!(
                 "at least {count} messages that were answered with success are lost"
             ));
         }

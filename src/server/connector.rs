@@ -2,10 +2,10 @@
 
 use super::affinity::Member;
 use super::backoff::{Backoff, SERVED};
-use super::connection::{Config, ProxyConnection};
+use super::config::Config;
+use super::connection::ProxyConnection;
 use super::disconnect::Disconnect;
-use super::dispatch::{STEADY, Service};
-use super::failures::Failures;
+use super::dispatch::{Context, Service};
 use super::host::Host;
 use super::resolve::resolve;
 use super::socket;
@@ -15,18 +15,16 @@ use super::transport::Transport;
 use super::waker::Waker;
 use crate::provider::Connection;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 /// Connects to one Proxy of a server.
 pub(super) struct Connector {
-    host: Host,
+    host: String,
     port: u16,
     tls: Option<Tls>,
     member: Member,
     proxy: ProxyConnection,
     backoff: Backoff,
-    failures: Failures,
 }
 
 impl Connector {
@@ -35,53 +33,53 @@ impl Connector {
     /// # Errors
     /// [`TlsError`], when the files or the name for TLS cannot be used.
     pub fn new(
-        config: Config,
-        host: Host,
+        config: &Arc<Config>,
+        host: &Host,
         port: u16,
         service: Box<dyn Service>,
-        heartbeat: Option<Duration>,
-        lost_updates: Arc<AtomicU64>,
     ) -> Result<Connector, TlsError> {
         let tls = config.tls.clone();
         let tls = tls.map(|settings| Tls::new(settings, &host.name));
         let tls = tls.transpose()?;
         let side = service.side();
         let connection = Connection::new(format!("{side} {}", host.address(side, port)));
-        let status = Arc::new(Status::new(connection.name(), heartbeat, lost_updates));
         if let Some(tls) = &tls {
             tls.warn(&connection);
         }
+        let status = Arc::new(Status::new(connection.name(), config.heartbeat));
+        config.connections.add(&status);
         let member = host.affinity.add(connection.name());
+        let context = Context {
+            config: Arc::clone(config),
+            connection,
+            member: Some(member.clone()),
+            status,
+        };
         Ok(Connector {
+            host: host.name.clone(),
             port: host.port(side, port),
-            host,
             tls,
-            proxy: ProxyConnection::new(config, connection, member.clone(), service, status),
             member,
+            proxy: ProxyConnection::new(context, Arc::default(), service),
             backoff: Backoff::default(),
-            failures: Failures::default(),
         })
-    }
-
-    /// What the connection is doing.
-    pub fn status(&self) -> &Arc<Status> {
-        &self.proxy.status
     }
 
     /// Connects and serves, again and again, until the end is requested.
     pub fn run(mut self) {
-        self.proxy.connection.step(format_args!("connecting"));
-        let shutdown = Arc::clone(&self.proxy.config.shutdown);
-        while !shutdown.is_requested() {
+        let Context {
+            config,
+            connection,
+            status,
+            ..
+        } = self.proxy.context.clone();
+        connection.step(format_args!("connecting"));
+        while !config.shutdown.is_requested() {
             let (Ok(reason) | Err(reason)) = self.connect_and_serve();
-            if shutdown.is_requested() {
+            if config.shutdown.is_requested() {
                 return;
             }
-            let status = &self.proxy.status;
-            let served = match status.phase() {
-                (Phase::Serving(_), time) => time,
-                _ => Duration::ZERO,
-            };
+            let served = status.served_for();
             status.set(Phase::Connecting);
             if served >= SERVED {
                 self.backoff.reset();
@@ -90,12 +88,7 @@ impl Connector {
                 true => self.backoff.next_long_wait(),
                 false => self.backoff.next_wait(),
             };
-            if served >= STEADY {
-                self.failures.clear();
-            }
-            self.failures
-                .log(&self.proxy.connection, &reason, Some(wait));
-            self.proxy.leave();
+            self.proxy.tell_end(&reason, served, Some(wait));
             if self.wait(wait) {
                 return;
             }
@@ -105,7 +98,8 @@ impl Connector {
     /// Waits before the next try; says whether the end was requested meanwhile.
     fn wait(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        let (heartbeat, shutdown) = (&self.proxy.status.reader, &self.proxy.config.shutdown);
+        let Context { config, status, .. } = &self.proxy.context;
+        let (heartbeat, shutdown) = (&status.reader, &config.shutdown);
         loop {
             heartbeat.beat();
             let left = until.saturating_duration_since(Instant::now());
@@ -117,14 +111,14 @@ impl Connector {
 
     /// One connection from its beginning to its end.
     fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
-        let ProxyConnection {
+        let Context {
             config,
             connection,
             status,
             ..
-        } = &self.proxy;
-        let (host, heartbeat) = (&self.host.name, &status.reader);
-        let addresses = resolve(host, self.port, connection, heartbeat, &config.shutdown)?;
+        } = &self.proxy.context;
+        let (heartbeat, shutdown) = (&status.reader, &config.shutdown);
+        let addresses = resolve(&self.host, self.port, connection, heartbeat, shutdown)?;
         let addresses = self.member.order(self.port, addresses);
         let (socket, address) = socket::connect(&addresses, heartbeat)?;
         let socket = Arc::new(socket);
@@ -135,6 +129,6 @@ impl Connector {
         })?);
         self.member.connected(address, Arc::clone(&waker));
         let how = format_args!("connected to {address}");
-        Ok(self.proxy.run(&transport, how, true, &waker))
+        Ok(self.proxy.run(&transport, how, &waker))
     }
 }

@@ -3,11 +3,12 @@
 //! It knows neither socket nor TLS; a reader feeds it.
 
 use super::affinity::Member;
+use super::config::Config;
 use super::credentials::Credentials;
 use super::disconnect::Disconnect;
 use super::init::{self, Init, InitWait};
 use super::outbox::{AllQueued, Item, Outbox};
-use super::served_proxies::{Identity, Place, ServedProxies};
+use super::served_proxies::{Identity, Place};
 use super::status::{Phase, Status};
 use super::tls::TlsError;
 use super::waker::Waker;
@@ -118,26 +119,23 @@ impl Call<'_> {
 }
 
 /// What is the same for all connections to one Proxy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
+    /// How to speak to Proxies.
+    pub config: Arc<Config>,
     /// The connection's name and its limits in the log.
     pub connection: Connection,
-    /// Its part among the connections to one server.
-    pub member: Member,
-    /// The Proxies in service, this one included.
-    pub proxies: Arc<ServedProxies>,
+    /// Its part among the connections to a server that is called; `None`: the Proxy calls us.
+    pub member: Option<Member>,
     /// What it is doing, for those who ask.
     pub status: Arc<Status>,
-    /// Whether it is without TLS.
-    pub is_plain: bool,
-    /// After how much silence the user wants a keepalive; zero: never; `None`: as the Proxy has it.
-    pub keepalive: Option<Duration>,
 }
 
 /// The requests of one connection after the other.
 pub struct Dispatch {
     service: Box<dyn Service>,
-    side: Side,
+    /// Which Proxy is served.
+    pub side: Side,
     context: Context,
     /// The way to the Proxy.
     outbox: Arc<Outbox>,
@@ -333,23 +331,24 @@ impl Dispatch {
         // Not even a refusal is for another server: its Proxy would take it for a failed init.
         let instance = parameters.get("server.instance_id");
         let instance = instance.as_deref().filter(|id| !id.is_empty());
-        self.context.member.init(instance)?;
+        if let Some(member) = &self.context.member {
+            member.init(instance)?;
+        }
         let init = Init::read(&parameters);
         let version = match init.agree(self.side, method) {
             Ok(version) => version,
             Err(why) => return Err(refused(call, init::refusal(method), why, replies)),
         };
         if let (Some(waker), Some(identity)) = (&self.waker, Identity::of(self.side, &parameters)) {
-            let Context {
-                proxies, status, ..
-            } = &self.context;
-            let place = proxies.enter(identity, waker, connection.name(), &status.reader)?;
+            let Context { config, status, .. } = &self.context;
+            let (proxies, heartbeat) = (&config.proxies, &status.reader);
+            let place = proxies.enter(identity, waker, connection.name(), heartbeat)?;
             self.place = Some(place);
         }
         if let Err((kind, why)) = self.service.initialize(connection, &parameters) {
             return Err(refused(call, kind, why, replies));
         }
-        let keepalive = init.keepalive(version, self.context.keepalive);
+        let keepalive = init.keepalive(version, self.context.config.keepalive);
         self.outbox.send(Item::Keepalive(keepalive));
         init::put_agreed(call.reply(replies), version);
         self.outbox.send_replies(std::mem::take(replies));
@@ -409,7 +408,7 @@ impl Dispatch {
         let is_known = self.accepted.is_some() && self.accepted == self.credentials;
         Some(Disconnect::ClosedAtHello {
             user: self.user(),
-            plain: self.context.is_plain,
+            plain: self.context.config.tls.is_none(),
             is_known: is_known && self.unanswered <= UNANSWERED,
         })
     }
@@ -444,7 +443,9 @@ impl Dispatch {
 
     /// The connection has ended. For the others of the server this comes before the loss is dealt with.
     pub fn ended(&self) {
-        self.context.member.ended(!self.is_opening());
+        if let Some(member) = &self.context.member {
+            member.ended(!self.is_opening());
+        }
     }
 
     /// The connection is gone: from here on nothing is sent on it.
@@ -496,7 +497,6 @@ fn peer_speaks_tls() -> Disconnect {
 
 #[cfg(test)]
 mod tests {
-    use super::super::affinity::Affinity;
     use super::super::metadata::MetadataService;
     use super::*;
     use crate::provider::{MetadataError, MetadataProvider};
@@ -516,20 +516,14 @@ mod tests {
 
     #[test]
     fn each_line_of_a_read_is_a_heartbeat() {
-        let status = Arc::new(Status::new(
-            "",
-            Some(Duration::from_secs(1)),
-            Arc::default(),
-        ));
+        let status = Arc::new(Status::new("", Some(Duration::from_secs(1))));
         let dues = Arc::<Mutex<Vec<u64>>>::default();
         let provider = Slow(Arc::clone(&status), Arc::clone(&dues));
         let context = Context {
+            config: Arc::default(),
             connection: Connection::new("metadata".into()),
-            member: Affinity::default().add("metadata"),
-            proxies: Arc::default(),
+            member: None,
             status,
-            is_plain: true,
-            keepalive: None,
         };
         let mut dispatch = Dispatch::new(Box::new(MetadataService::new(provider)), context);
         let (outbox, _items) = Outbox::new(AllQueued::default());

@@ -35,10 +35,16 @@ impl Host {
 
     /// Host and port, as they stand in the log.
     pub fn address(&self, side: Side, common: u16) -> String {
-        let (name, port) = (Escaped(self.name.as_bytes()), self.port(side, common));
-        match self.name.contains(':') {
-            true => format!("[{name}]:{port}"),
-            false => format!("{name}:{port}"),
-        }
+        address(&self.name, self.port(side, common))
+    }
+}
+
+/// A name or an address and a port, as they stand in the log.
+pub(super) fn address(name: &str, port: u16) -> String {
+    let is_ipv6 = name.contains(':');
+    let name = Escaped(name.as_bytes());
+    match is_ipv6 {
+        true => format!("[{name}]:{port}"),
+        false => format!("{name}:{port}"),
     }
 }

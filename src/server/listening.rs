@@ -1,116 +1,115 @@
 //! Where Proxies connect to us: addresses of this host, and what must guard them.
 
-use super::host::Host;
 use super::resolve::addresses;
-use crate::ari::Side;
 use crate::ari::escape::Escaped;
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
-/// The addresses to listen on that an address or a name of this host stands for. `is_guarded`: not
-/// everybody is let in who reaches them.
+/// An address to listen on, and the name or address that stands for it.
+pub type Place<'a> = (&'a str, SocketAddr);
+
+/// The addresses that these names and addresses of this host stand for. `is_guarded`: not everybody is
+/// let in who reaches them.
 ///
 /// # Errors
 /// What is wrong, in a line that names the option.
-pub fn resolve(name: &str, port: u16, is_guarded: bool) -> Result<Vec<SocketAddr>, String> {
-    let shown = Escaped(name.as_bytes());
-    let found = addresses(name, port)
-        .map_err(|error| format!("--listen {shown}: it has no address: {error}"))?;
-    let is_open = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
-    if let Some(open) = found.iter().find(is_open).filter(|_| !is_guarded) {
-        return Err(format!(
-            "--listen {shown}: whoever reaches {} could hear everything and speak for anybody: \
-             give --allow NETWORK, or --tls with --tls-cert, --tls-key and --tls-client-ca, or both",
-            open.ip()
-        ));
+pub fn resolve(names: &[String], port: u16, is_guarded: bool) -> Result<Vec<Place<'_>>, String> {
+    let mut places = Vec::new();
+    for name in names {
+        let found = addresses(name, port);
+        let found = found.map_err(|e| wrong(name, format_args!("it has no address: {e}")))?;
+        let is_open = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
+        if let Some(open) = found.iter().find(is_open).filter(|_| !is_guarded) {
+            let what = format_args!(
+                "whoever reaches {} could hear everything and speak for anybody: give --allow \
+                 NETWORK, or --tls with --tls-cert, --tls-key and --tls-client-ca, or both",
+                open.ip()
+            );
+            return Err(wrong(name, what));
+        }
+        places.extend(found.into_iter().map(|address| (name.as_str(), address)));
     }
-    Ok(found)
+    Ok(places)
 }
 
-/// Adds listeners on these addresses, of which one at least must be there, to those that there are;
-/// an address may be among them already. `name` is for errors.
+/// Listens there. An address may be given twice, also by one that stands for all.
 ///
 /// # Errors
 /// What is wrong, in a line that names the option.
-pub fn listen(
-    name: &str,
-    found: &[SocketAddr],
-    listeners: &mut Vec<TcpListener>,
-) -> Result<(), String> {
-    let shown = Escaped(name.as_bytes());
-    let (mut is_there, mut missing) = (false, None);
-    for &address in found {
-        let is_same = |other: &TcpListener| other.local_addr().is_ok_and(|own| own == address);
-        if listeners.iter().any(is_same) {
-            is_there = true;
-            continue;
-        }
+pub fn listen(mut places: Vec<Place<'_>>) -> Result<Vec<TcpListener>, String> {
+    // First those that stand for all, and of them that of IPv6, which has the others in it.
+    places.sort_by_key(|(_, address)| (!address.ip().is_unspecified(), address.is_ipv4()));
+    let (mut listeners, mut open, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, address) in places {
+        let is_open = || open.iter().any(|(_, own)| covers(own, &address));
         match TcpListener::bind(address) {
-            Ok(listener) => {
-                listeners.push(listener);
-                is_there = true;
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == ErrorKind::AddrInUse && is_open() => {}
+            Err(error) => {
+                let what = wrong(name, format_args!("{address}: {error}"));
+                match error.kind() {
+                    ErrorKind::AddrNotAvailable => missing.push((name, what)),
+                    _ => return Err(what),
+                }
+                continue;
             }
-            // A name may stand for an address of a family that this host does not have.
-            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
-                missing = Some((address, error));
-            }
-            Err(error) => return Err(format!("--listen {shown}: {address}: {error}")),
         }
+        open.push((name, address));
     }
-    match missing {
-        Some((address, error)) if !is_there => Err(format!("--listen {shown}: {address}: {error}")),
-        _ => Ok(()),
+    // A name may stand for an address of a family that this host does not have as well.
+    let is_open = |name| open.iter().any(|(other, _)| *other == name);
+    match missing.into_iter().find(|(name, _)| !is_open(*name)) {
+        Some((_, what)) => Err(what),
+        None => Ok(listeners),
     }
+}
+
+fn wrong(name: &str, what: impl Display) -> String {
+    format!("--listen {}: {what}", Escaped(name.as_bytes()))
+}
+
+/// Whether who listens on `own` is reached at this address, as far as it is one of this host.
+fn covers(own: &SocketAddr, address: &SocketAddr) -> bool {
+    let is_any = own.ip().is_unspecified() && (own.is_ipv6() || address.is_ipv4());
+    own.port() == address.port()
+        && (is_any || own.ip().to_canonical() == address.ip().to_canonical())
 }
 
 /// What an adapter listens on and what it connects to, for both sides.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Places {
     listened: Vec<SocketAddr>,
-    called: Vec<(Host, Side, u16)>,
+    called: Vec<SocketAddr>,
 }
 
 impl Places {
-    /// Adds those of one side; `port` is that of servers without ports of their own.
+    /// Adds those of one side: hosts that are called are known by name and port.
     ///
     /// # Errors
     /// A server to connect to is this adapter itself, as far as that can be said without asking a name
-    /// service.
-    pub fn add(
+    /// service. Then nothing is added.
+    pub fn add<'a>(
         &mut self,
-        side: Side,
-        port: u16,
         listened: impl IntoIterator<Item = SocketAddr>,
-        hosts: &[Host],
+        called: impl IntoIterator<Item = (&'a str, u16)>,
     ) -> Result<(), String> {
-        self.listened.extend(listened);
-        let called = hosts.iter().map(|host| (host.clone(), side, port));
-        self.called.extend(called);
-        let is_own = |(host, side, port): &&(Host, Side, u16)| self.is_own(host, *side, *port);
-        match self.called.iter().find(is_own) {
-            Some((host, side, port)) => {
-                let address = host.address(*side, *port);
-                Err(format!("{address} is this adapter itself, by --listen"))
+        let mut all = self.clone();
+        all.listened.extend(listened);
+        for (host, port) in called {
+            // To ask a name service may take minutes, which a start must not.
+            if host.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost") {
+                all.called
+                    .extend(addresses(host, port).into_iter().flatten());
             }
-            None => Ok(()),
         }
-    }
-
-    fn is_own(&self, host: &Host, side: Side, port: u16) -> bool {
-        // To ask a name service may take minutes, which a start must not.
-        if host.name.parse::<IpAddr>().is_err() && host.name != "localhost" {
-            return false;
+        let is_own = |it: &&SocketAddr| all.listened.iter().any(|own| covers(own, it));
+        let is_this_host = |it: &&SocketAddr| UdpSocket::bind((it.ip(), 0)).is_ok();
+        let mut own = all.called.iter().filter(is_own);
+        if let Some(own) = own.find(is_this_host) {
+            return Err(format!("{own} is this adapter itself, by --listen"));
         }
-        let called = addresses(&host.name, host.port(side, port)).unwrap_or_default();
-        let is_same = |called: &SocketAddr, own: &SocketAddr| {
-            let is_this_host = || UdpSocket::bind((called.ip(), 0)).is_ok();
-            own.port() == called.port()
-                && (own.ip().to_canonical() == called.ip().to_canonical()
-                    || own.ip().is_unspecified()
-                        && (own.is_ipv6() || called.is_ipv4())
-                        && is_this_host())
-        };
-        let is_listened_on = |it: &SocketAddr| self.listened.iter().any(|own| is_same(it, own));
-        called.iter().any(is_listened_on)
+        *self = all;
+        Ok(())
     }
 }

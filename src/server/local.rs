@@ -14,7 +14,6 @@
 //! # Ok::<(), chat_adapter::server::Disconnect>(())
 //! ```
 
-use super::affinity::Affinity;
 use super::data::DataService;
 use super::disconnect::Disconnect;
 use super::dispatch::{Context, Dispatch, Service};
@@ -56,12 +55,10 @@ impl LocalProxy {
 
     fn new(service: Box<dyn Service>) -> LocalProxy {
         let context = Context {
+            config: Arc::default(),
             connection: Connection::new(service.side().to_string()),
-            member: Affinity::default().add(""),
-            proxies: Arc::default(),
-            status: Arc::new(Status::new("", None, Arc::default())),
-            is_plain: true,
-            keepalive: None,
+            member: None,
+            status: Arc::new(Status::new("", None)),
         };
         let (outbox, items) = Outbox::new(AllQueued::default());
         let mut proxy = LocalProxy {

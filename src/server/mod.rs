@@ -26,6 +26,7 @@ mod acceptor;
 mod affinity;
 mod allow;
 mod backoff;
+mod config;
 mod connection;
 mod connector;
 mod credentials;
@@ -69,23 +70,18 @@ pub use status::Phase;
 use crate::ari::Side;
 use crate::ari::escape::Escaped;
 use crate::provider::{DataProvider, MetadataProvider, lock, system_time};
-use abort::AbortOnPanic;
-use acceptor::{Accepted, Acceptor, Port};
-use connection::Config;
+use abort::spawn;
+use acceptor::{Accepted, Acceptor, NewService};
+use config::Config;
 use connector::Connector;
-use credentials::SharedCredentials;
 use data::DataService;
 use dispatch::Service;
-use host::Host;
+use host::{Host, address};
 use listening::Places;
 use metadata::MetadataService;
-use status::Connections;
 use std::fmt;
 use std::io;
-use std::mem;
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 use tls::{Tls, TlsError};
 
@@ -95,17 +91,15 @@ use tls::{Tls, TlsError};
 /// rest is each one's own.
 #[derive(Clone, Debug)]
 pub struct Servers {
-    /// To connect to; none was named if [`is_default`](Self::is_default).
+    /// To connect to.
     hosts: Vec<Host>,
-    is_default: bool,
+    /// The one to connect to where nothing else is said.
+    default: [Host; 1],
     /// Addresses and names of this host, on which Proxies connect to us.
     listen: Vec<String>,
-    /// Who may; everybody if there are none.
-    allow: Vec<Network>,
     accepted: Arc<Accepted>,
     places: Arc<Mutex<Places>>,
     config: Config,
-    heartbeat: Option<Duration>,
 }
 
 /// How it connects, in one line, such as `without TLS, user "user1", keepalive after 10000 ms, no
@@ -114,7 +108,7 @@ impl fmt::Display for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.config.tls {
             Some(settings) => {
-                let (calls, listens) = (!self.hosts.is_empty(), !self.listen.is_empty());
+                let (calls, listens) = (!self.hosts().is_empty(), !self.listen.is_empty());
                 write!(f, "{}, ", settings.in_words(calls, listens))?;
             }
             None => f.write_str("without TLS, ")?,
@@ -127,7 +121,7 @@ impl fmt::Display for Servers {
             0 => f.write_str("no keepalive of its own, ")?,
             millis => write!(f, "keepalive after {millis} ms, ")?,
         }
-        f.write_str(match self.heartbeat {
+        f.write_str(match self.config.heartbeat {
             Some(_) => "watchdog",
             None => "no watchdog",
         })
@@ -140,7 +134,8 @@ impl fmt::Display for Servers {
 pub enum StartError {
     /// The files or the name for TLS cannot be used.
     Tls(TlsError),
-    /// An address cannot be listened on, or not safely; or a server to connect to is this adapter.
+    /// An address cannot be listened on, or not safely; or a server to connect to is this adapter, or
+    /// one that is connected to anyway.
     Listen(String),
     /// There is no thread to be had.
     Thread(io::Error),
@@ -163,22 +158,15 @@ impl Servers {
     #[must_use]
     pub fn builder() -> Servers {
         Servers {
-            hosts: vec![Host::new("localhost".into(), None)],
-            is_default: true,
+            hosts: Vec::new(),
+            default: [Host::new("localhost".into(), None)],
             listen: Vec::new(),
-            allow: Vec::new(),
             accepted: Arc::default(),
             places: Arc::default(),
             config: Config {
                 product: concat!("chat-adapter ", env!("CARGO_PKG_VERSION")).into(),
-                credentials: SharedCredentials::default(),
-                tls: None,
-                keepalive: None,
-                all_queued: Default::default(),
-                proxies: Arc::default(),
-                shutdown: Arc::default(),
+                ..Config::default()
             },
-            heartbeat: None,
         }
     }
 
@@ -187,21 +175,26 @@ impl Servers {
     ///
     /// All connections to it are to one server, also where the name stands for several.
     #[must_use]
-    pub fn host(self, host: impl Into<String>) -> Servers {
-        self.add_host(Host::new(host.into(), None))
+    pub fn host(mut self, host: impl Into<String>) -> Servers {
+        self.hosts.push(Host::new(host.into(), None));
+        self
     }
 
     /// The same to a server whose `request_reply_port`s are its own: that of the Proxy Metadata Adapter
     /// and that of the Proxy Data Adapter.
     #[must_use]
-    pub fn host_with_ports(self, host: impl Into<String>, metadata: u16, data: u16) -> Servers {
-        self.add_host(Host::new(host.into(), Some([metadata, data])))
+    pub fn host_with_ports(mut self, host: impl Into<String>, metadata: u16, data: u16) -> Servers {
+        let ports = Some([metadata, data]);
+        self.hosts.push(Host::new(host.into(), ports));
+        self
     }
 
-    fn add_host(mut self, host: Host) -> Servers {
-        self.no_default();
-        self.hosts.push(host);
-        self
+    /// The servers to connect to.
+    fn hosts(&self) -> &[Host] {
+        match self.hosts.is_empty() && self.listen.is_empty() {
+            true => &self.default,
+            false => &self.hosts,
+        }
     }
 
     /// Listens on this address or name of this host, for Proxies with a `remote_host`, which connect to
@@ -212,7 +205,6 @@ impl Servers {
     /// certificates are verified ([`tls::Settings`]), or [`allow`](Self::allow) is called.
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> Servers {
-        self.no_default();
         self.listen.push(address.into());
         self
     }
@@ -220,14 +212,8 @@ impl Servers {
     /// Lets in Proxies that connect from this network, and others only if this is called for them, too.
     #[must_use]
     pub fn allow(mut self, network: Network) -> Servers {
-        self.allow.push(network);
+        self.config.allow.push(network);
         self
-    }
-
-    fn no_default(&mut self) {
-        if mem::take(&mut self.is_default) {
-            self.hosts.clear();
-        }
     }
 
     /// User and password, for Proxies that demand them; none by default.
@@ -266,15 +252,15 @@ impl Servers {
     /// How often each thread has to show that it is alive, for
     /// [`ProviderServer::is_alive`]; never by default.
     #[must_use]
-    pub fn heartbeat(self, interval: Duration) -> Servers {
-        let heartbeat = Some(interval);
-        Servers { heartbeat, ..self }
+    pub fn heartbeat(mut self, interval: Duration) -> Servers {
+        self.config.heartbeat = Some(interval);
+        self
     }
 
     /// So many servers there are; `None`: any number, since they connect to us.
     #[must_use]
     pub fn count(&self) -> Option<usize> {
-        self.listen.is_empty().then_some(self.hosts.len())
+        self.listen.is_empty().then_some(self.hosts().len())
     }
 
     /// Where the Proxies are, as it stands in the log: the ports are those of servers without ports of
@@ -282,23 +268,16 @@ impl Servers {
     #[must_use]
     pub fn places(&self, metadata: u16, data: u16) -> String {
         let ports = [(Side::Metadata, metadata), (Side::Data, data)];
-        let mut places = Vec::new();
-        for host in &self.hosts {
-            let address = |(side, port)| format!("{side} {}", host.address(side, port));
-            places.extend(ports.map(address));
-        }
-        for name in &self.listen {
-            let host = Host::new(name.clone(), None);
-            let address =
-                |(side, port)| format!("{side} listening on {}", host.address(side, port));
-            places.extend(ports.map(address));
-        }
-        places.extend(
-            self.allow
-                .iter()
-                .map(|network| format!("allowing {network}")),
-        );
-        places.join(", ")
+        let called = self.hosts().iter().flat_map(|host| {
+            ports.map(|(side, port)| format!("{side} {}", host.address(side, port)))
+        });
+        let listened = self.listen.iter().flat_map(|name| {
+            ports.map(|(side, port)| format!("{side} listening on {}", address(name, port)))
+        });
+        let allow = self.config.allow.iter();
+        let allowed = allow.map(|network| format!("allowing {network}"));
+        let places = called.chain(listened).chain(allowed);
+        places.collect::<Vec<_>>().join(", ")
     }
 
     /// Whether these user and password may be used: not where peers connect to us that show no
@@ -341,9 +320,15 @@ impl Servers {
         data: u16,
         found: &mut Vec<String>,
     ) -> Result<(), StartError> {
-        for host in &self.hosts {
+        let ports = [(Side::Metadata, metadata), (Side::Data, data)];
+        // Servers may have much in common, which is said once.
+        let mut tell = |line: String| match found.contains(&line) {
+            true => {}
+            false => found.push(line),
+        };
+        for host in self.hosts() {
             let name = Escaped(host.name.as_bytes());
-            found.push(match resolve::addresses(&host.name, 0) {
+            tell(match resolve::addresses(&host.name, 0) {
                 Ok(addresses) => {
                     let addresses = addresses.iter().map(|address| address.ip().to_string());
                     let addresses: Vec<_> = addresses.collect();
@@ -356,48 +341,52 @@ impl Servers {
             });
             if let Some(settings) = self.config.tls.clone() {
                 let tls = Tls::new(settings, &host.name).map_err(StartError::Tls)?;
-                found.extend(tls.describe());
+                tls.describe().into_iter().for_each(&mut tell);
             }
         }
         if let Some(tls) = self.listening_tls()? {
-            found.extend(tls.describe());
+            tls.describe().into_iter().for_each(&mut tell);
         }
         let switch = |is_on| if is_on { "Y" } else { "N" };
         let tls = switch(self.config.tls.is_some());
         let auth = switch(self.current_credentials().is_some());
         let mut all = Places::default();
-        for (side, common) in [(Side::Metadata, metadata), (Side::Data, data)] {
-            let mut ports: Vec<_> = self
-                .hosts
-                .iter()
-                .map(|host| host.port(side, common))
-                .collect();
-            ports.dedup();
-            let mut places: Vec<_> = ports.iter().map(|&port| (String::new(), port)).collect();
-            let mut own = Vec::new();
-            for name in &self.listen {
-                let is_guarded = !self.allow.is_empty() || self.config.verifies_clients();
-                let addresses = listening::resolve(name, common, is_guarded);
-                own.extend(addresses.map_err(StartError::Listen)?);
-            }
-            all.add(side, common, own.iter().copied(), &self.hosts)
+        for (side, common) in ports {
+            let listened = self.listened(common)?;
+            let listened = listened.into_iter().map(|(_, address)| address);
+            let called = self.called(side, common);
+            all.add(listened.clone(), called.clone())
                 .map_err(StartError::Listen)?;
-            for address in own {
+            let called = called.map(|(_, port)| (String::new(), port));
+            let listened = listened.map(|address| {
                 let host = match address.ip() {
                     any if any.is_unspecified() => "an address of this host".into(),
                     own => own.to_string(),
                 };
                 let remote = format!("<param name=\"remote_host\">{host}</param> ");
-                places.push((remote, common));
-            }
-            for (remote, port) in places {
-                found.push(format!(
+                (remote, common)
+            });
+            for (remote, port) in called.chain(listened) {
+                tell(format!(
                     "adapters.xml, {side}_provider: {remote}<param name=\"request_reply_port\">{port}</param> \
                      <param name=\"tls\">{tls}</param> <param name=\"auth\">{auth}</param>"
                 ));
             }
         }
         Ok(())
+    }
+
+    /// The hosts that are called for one side, with their ports; `common` is that of those without one
+    /// of their own.
+    fn called(&self, side: Side, common: u16) -> impl Iterator<Item = (&str, u16)> + Clone {
+        let hosts = self.hosts().iter();
+        hosts.map(move |host| (host.name.as_str(), host.port(side, common)))
+    }
+
+    /// The addresses to listen on for one side, which must be guarded.
+    fn listened(&self, port: u16) -> Result<Vec<listening::Place<'_>>, StartError> {
+        let is_guarded = self.config.is_guarded();
+        listening::resolve(&self.listen, port, is_guarded).map_err(StartError::Listen)
     }
 
     /// Starts a metadata provider: connects to the Proxy Metadata Adapter on that port, its
@@ -412,7 +401,7 @@ impl Servers {
         provider: impl Fn() -> P + Send + Sync + 'static,
     ) -> Result<MetadataProviderServer, StartError> {
         let service = move || -> Box<dyn Service> { Box::new(MetadataService::new(provider())) };
-        self.start(Side::Metadata, port, Box::new(service))
+        self.start(Side::Metadata, port, Arc::new(service))
     }
 
     /// Starts a data provider: connects to the Proxy Data Adapter on that port, its
@@ -428,59 +417,43 @@ impl Servers {
     ) -> Result<DataProviderServer, StartError> {
         let service =
             move || -> Box<dyn Service> { Box::new(DataService::new(provider(), system_time)) };
-        self.start(Side::Data, port, Box::new(service))
+        self.start(Side::Data, port, Arc::new(service))
     }
 
     fn start(
         &self,
         side: Side,
         port: u16,
-        service: Box<dyn Fn() -> Box<dyn Service> + Send + Sync>,
+        service: Arc<NewService>,
     ) -> Result<ProviderServer, StartError> {
         self.guard(self.current_credentials().as_ref())?;
-        let tls = self.listening_tls()?;
-        let connections = Arc::<Connections>::default();
-        let mut listeners = Vec::new();
-        for name in &self.listen {
-            let is_guarded = !self.allow.is_empty() || self.config.verifies_clients();
-            listening::resolve(name, port, is_guarded)
-                .and_then(|found| listening::listen(name, &found, &mut listeners))
-                .map_err(StartError::Listen)?;
-        }
-        let own = listeners.iter().flat_map(TcpListener::local_addr);
-        lock(&self.places)
-            .add(side, port, own, &self.hosts)
-            .map_err(StartError::Listen)?;
-        for host in &self.hosts {
-            let config = self.config.clone();
-            let lost_updates = Arc::clone(&connections.lost_updates);
-            let (host, heartbeat) = (host.clone(), self.heartbeat);
-            let connector = Connector::new(config, host, port, service(), heartbeat, lost_updates)
-                .map_err(StartError::Tls)?;
-            connections.add(connector.status());
-            spawn(side, || connector.run())?;
-        }
-        let port = Arc::new(Port {
-            side,
-            tls,
-            failures: Default::default(),
-            config: self.config.clone(),
-            heartbeat: self.heartbeat,
-            connections: Arc::clone(&connections),
-            accepted: Arc::clone(&self.accepted),
-            allow: self.allow.clone(),
-            service,
+        let config = Arc::new(Config {
+            connections: Arc::default(),
+            ..self.config.clone()
         });
-        for listener in listeners {
-            let acceptor = Acceptor::new(listener, Arc::clone(&port));
+        let tls = self.listening_tls()?.map(Arc::new);
+        let (mut connectors, mut acceptors) = (Vec::new(), Vec::new());
+        for listener in listening::listen(self.listened(port)?).map_err(StartError::Listen)? {
+            let (accepted, tls) = (&self.accepted, tls.clone());
+            let acceptor = Acceptor::new(side, &listener, &config, accepted, tls, &service);
             let acceptor = acceptor.map_err(|error| StartError::Listen(error.to_string()))?;
-            spawn(side, || acceptor.run())?;
+            acceptors.push((Arc::new(acceptor), listener));
         }
-        Ok(ProviderServer {
-            side,
-            connections,
-            shutdown: Arc::clone(&self.config.shutdown),
-        })
+        for host in self.hosts() {
+            let connector = Connector::new(&config, host, port, service());
+            connectors.push(connector.map_err(StartError::Tls)?);
+        }
+        let listened = acceptors.iter().flat_map(|(_, own)| own.local_addr());
+        lock(&self.places)
+            .add(listened, self.called(side, port))
+            .map_err(StartError::Listen)?;
+        for connector in connectors {
+            spawn(side, || connector.run()).map_err(StartError::Thread)?;
+        }
+        for (acceptor, listener) in acceptors {
+            spawn(side, || acceptor.run(listener)).map_err(StartError::Thread)?;
+        }
+        Ok(ProviderServer { side, config })
     }
 
     /// TLS for Proxies that connect, if they do.
@@ -506,13 +479,4 @@ impl Servers {
         self.config.shutdown.request();
         self.config.shutdown.wait_for_connections(deadline)
     }
-}
-
-fn spawn(side: Side, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
-    let run = || {
-        let _abort = AbortOnPanic;
-        run();
-    };
-    let thread = thread::Builder::new().name(side.to_string()).spawn(run);
-    thread.map(drop).map_err(StartError::Thread)
 }

@@ -1,7 +1,7 @@
 //! What runs a provider, as its owner sees it: what the connections are doing, and whether all is well.
 
-use super::shutdown::Shutdown;
-use super::status::{Connections, Phase};
+use super::config::Config;
+use super::status::Phase;
 use crate::ari::Side;
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,7 @@ use std::sync::atomic::Ordering;
 #[derive(Debug)]
 pub struct ProviderServer {
     pub(super) side: Side,
-    pub(super) connections: Arc<Connections>,
-    pub(super) shutdown: Arc<Shutdown>,
+    pub(super) config: Arc<Config>,
 }
 
 /// A metadata provider that is running.
@@ -26,22 +25,19 @@ impl ProviderServer {
     /// Blocks until the end is requested ([`Servers::request_stop`](super::Servers::request_stop)), which is the end of all
     /// providers of the same [`Servers`](super::Servers).
     pub fn wait(&self) {
-        self.shutdown.wait_for_request();
+        self.config.shutdown.wait_for_request();
     }
 
     /// Whether no thread has missed its heartbeat; always, without [`Servers::heartbeat`](super::Servers::heartbeat).
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        let all = self.connections.all();
-        all.iter()
-            .all(|status| status.reader.is_on_time() && status.writer.is_on_time())
+        self.config.connections.is_alive()
     }
 
-    /// What each connection is doing, by its name in the log; those that wait for Proxies on a port of ours
-    /// are among them.
+    /// What each connection is doing, by its name in the log.
     #[must_use]
     pub fn phases(&self) -> Vec<(String, Phase)> {
-        let all = self.connections.all();
+        let all = self.config.connections.all();
         all.iter()
             .map(|status| (status.name.clone(), status.phase().0))
             .collect()
@@ -51,7 +47,7 @@ impl ProviderServer {
     /// queued)`.
     #[must_use]
     pub fn details(&self) -> Vec<String> {
-        let all = self.connections.all();
+        let all = self.config.connections.all();
         all.iter()
             .map(|status| format!("{} {status}", status.name))
             .collect()
@@ -60,7 +56,7 @@ impl ProviderServer {
     /// Updates since the start that were accepted and could not be written.
     #[must_use]
     pub fn lost_updates(&self) -> u64 {
-        self.connections.lost_updates.load(Ordering::Relaxed)
+        self.config.connections.lost_updates.load(Ordering::Relaxed)
     }
 }
 
@@ -68,6 +64,6 @@ impl ProviderServer {
 /// several `data 62 of 64 serving (3 reconnections, 0 bytes queued)`.
 impl fmt::Display for ProviderServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.side, self.connections)
+        write!(f, "{} {}", self.side, self.config.connections)
     }
 }

@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Waiting for Proxies to connect, on a port of ours.
-    Listening,
     /// Looking for the Proxy.
     Connecting,
     /// Connected: the Proxy has yet to say its init.
@@ -25,7 +23,6 @@ pub enum Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Phase::Listening => f.write_str("listening"),
             Phase::Connecting => f.write_str("not connected"),
             Phase::Opening => f.write_str("waiting for the init"),
             Phase::Serving(version) => write!(f, "serving, ARI {version}"),
@@ -44,8 +41,6 @@ pub struct Status {
     outbox: Mutex<Weak<Outbox>>,
     /// Connections that came to serve.
     pub(super) served: AtomicU64,
-    /// Updates that were accepted and could not be written.
-    pub(super) lost_updates: Arc<AtomicU64>,
     /// Of the thread that connects and reads.
     pub(super) reader: Heartbeat,
     /// Of the present connection's writer.
@@ -54,18 +49,12 @@ pub struct Status {
 
 impl Status {
     /// That of a connection of this name, whose threads have to give a heartbeat so often, if at all.
-    /// What it loses is added to `lost_updates`.
-    pub(super) fn new(
-        name: &str,
-        heartbeat: Option<Duration>,
-        lost_updates: Arc<AtomicU64>,
-    ) -> Status {
+    pub(super) fn new(name: &str, heartbeat: Option<Duration>) -> Status {
         Status {
             name: name.into(),
             phase: Mutex::new((Phase::Connecting, Instant::now())),
             outbox: Mutex::default(),
             served: AtomicU64::new(0),
-            lost_updates,
             reader: Heartbeat::new(heartbeat),
             writer: Heartbeat::new(heartbeat),
         }
@@ -88,6 +77,14 @@ impl Status {
     /// Whether requests are served.
     pub(super) fn is_serving(&self) -> bool {
         matches!(self.phase().0, Phase::Serving(_))
+    }
+
+    /// For how long requests have been served.
+    pub(super) fn served_for(&self) -> Duration {
+        match self.phase() {
+            (Phase::Serving(_), time) => time,
+            _ => Duration::ZERO,
+        }
     }
 
     /// How often the Proxy was lost and found again.
@@ -124,8 +121,10 @@ fn put_figures(f: &mut fmt::Formatter<'_>, reconnections: u64, queued: usize) ->
 #[derive(Debug, Default)]
 pub struct Connections {
     list: Mutex<Vec<Arc<Status>>>,
+    /// Of the threads that accept connections, one for each port of ours.
+    listening: Mutex<Vec<Arc<Heartbeat>>>,
     /// Updates that were accepted and could not be written on any of them.
-    pub(super) lost_updates: Arc<AtomicU64>,
+    pub(super) lost_updates: AtomicU64,
     /// Connections that Proxies had opened, and that came to serve and have ended.
     pub(super) left: AtomicU64,
     /// Peers that connected and were not let in.
@@ -143,39 +142,44 @@ impl Connections {
         lock(&self.list).retain(|other| !Arc::ptr_eq(other, status));
     }
 
-    /// All there are; those that wait for Proxies on a port of ours are among them.
+    /// Adds a port of ours; yields the heartbeat of its thread, which is due so often, if at all.
+    pub(super) fn listening(&self, interval: Option<Duration>) -> Arc<Heartbeat> {
+        let heartbeat = Arc::new(Heartbeat::new(interval));
+        lock(&self.listening).push(Arc::clone(&heartbeat));
+        heartbeat
+    }
+
+    /// All there are.
     pub(super) fn all(&self) -> Vec<Arc<Status>> {
         lock(&self.list).clone()
+    }
+
+    /// Whether no thread has missed its heartbeat.
+    pub(super) fn is_alive(&self) -> bool {
+        let is_alive =
+            |status: &Arc<Status>| status.reader.is_on_time() && status.writer.is_on_time();
+        let mut ports = lock(&self.listening).clone().into_iter();
+        ports.all(|port| port.is_on_time()) && self.all().iter().all(is_alive)
     }
 }
 
 impl fmt::Display for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.all();
+        let (all, is_listening) = (self.all(), !lock(&self.listening).is_empty());
         if let [only] = &all[..]
-            && only.phase().0 != Phase::Listening
+            && !is_listening
         {
             return only.fmt(f);
         }
-        let (listening, proxies): (Vec<_>, Vec<_>) = all
-            .iter()
-            .partition(|status| status.phase().0 == Phase::Listening);
-        let serving = proxies.iter().filter(|status| status.is_serving()).count();
-        write!(f, "{serving} of {} serving ", proxies.len())?;
-        let reconnections: u64 = proxies.iter().map(|status| status.reconnections()).sum();
+        let serving = all.iter().filter(|status| status.is_serving()).count();
+        write!(f, "{serving} of {} serving ", all.len())?;
+        let reconnections: u64 = all.iter().map(|status| status.reconnections()).sum();
         let left = self.left.load(Ordering::Relaxed);
-        put_figures(
-            f,
-            reconnections + left,
-            proxies.iter().map(|it| it.queued()).sum(),
-        )?;
-        match listening.len() {
-            0 => Ok(()),
-            _ => write!(
-                f,
-                ", {} turned away",
-                self.turned_away.load(Ordering::Relaxed)
-            ),
+        let queued = all.iter().map(|status| status.queued()).sum();
+        put_figures(f, reconnections + left, queued)?;
+        match self.turned_away.load(Ordering::Relaxed) {
+            _ if !is_listening => Ok(()),
+            count => write!(f, ", {count} turned away"),
         }
     }
 }
