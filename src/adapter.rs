@@ -2,7 +2,7 @@
 
 use crate::ari::escape::Escaped;
 use crate::chat::{ChatData, ChatMetadata, Room, SessionStore};
-use crate::credentials::Sources;
+use crate::credentials::{Lookup, Sources};
 use crate::server::file::When;
 use crate::server::{DataProviderServer, MetadataProviderServer, Phase, Servers};
 use crate::start_error::StartError;
@@ -110,7 +110,8 @@ impl Adapter {
     /// [`StartError`], when credentials or certificates are no good, or when there is no thread
     /// to be had.
     pub fn start(config: Config) -> Result<Adapter, StartError> {
-        let warnings = read_credentials(&config.servers, &config.credentials, When::Start)?;
+        let Lookup { warnings, .. } =
+            read_credentials(&config.servers, &config.credentials, When::Start)?;
         log::info!("{config}");
         for warning in &warnings {
             log::warn!("{warning}");
@@ -150,7 +151,7 @@ impl Adapter {
     /// [`StartError`]; what was known before is used on then.
     pub fn reload(&self) -> Result<(), StartError> {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let warnings = read_credentials(&self.servers, &self.sources, When::Reload)?;
+        let Lookup { warnings, .. } = read_credentials(&self.servers, &self.sources, When::Reload)?;
         for warning in warnings.iter().filter(|w| !warned.contains(w)) {
             log::warn!("{warning}");
         }
@@ -210,15 +211,12 @@ impl Adapter {
             room.refused(),
             data.lost_updates() + room.missed(),
         );
-        let phases = [metadata.phases(), data.phases()].concat();
-        let is_missing = |phase: &Phase| matches!(phase, Phase::Connecting | Phase::Opening);
-        let missing = phases.iter().filter(|(_, phase)| is_missing(phase));
-        let missing: Vec<_> = missing.map(|(name, _)| name.as_str()).collect();
-        if phases.len() > 2 && !missing.is_empty() {
-            state += &format!(
-                "; not serving: {}",
-                missing[..missing.len().min(NAMED)].join(", ")
-            );
+        let mut missing = [metadata.phases(), data.phases()].concat();
+        missing.retain(|(_, phase)| !matches!(phase, Phase::Serving(_)));
+        if !self.is_for_one() && !missing.is_empty() {
+            let named = missing.iter().take(NAMED).map(|(name, _)| name.as_str());
+            let named: Vec<_> = named.collect();
+            state += &format!("; not serving: {}", named.join(", "));
             if missing.len() > NAMED {
                 state += &format!(" and {} more", missing.len() - NAMED);
             }
@@ -226,22 +224,26 @@ impl Adapter {
         state
     }
 
-    /// A line for each connection, where there are more than two.
+    /// A line for each connection, where [`state`](Self::state) only has sums.
     pub fn details(&self) -> Vec<String> {
-        let mut details = [self.metadata.details(), self.data.details()].concat();
-        if details.len() <= 2 {
-            details.clear();
+        match self.is_for_one() {
+            true => Vec::new(),
+            false => [self.metadata.details(), self.data.details()].concat(),
         }
-        details
+    }
+
+    /// Whether there is one server and no other to come.
+    fn is_for_one(&self) -> bool {
+        self.servers.count() == Some(1)
     }
 }
 
-/// Reads the credentials for connections to come; yields what an operator should know of them.
-fn read_credentials(
+/// Reads the credentials for connections to come.
+pub(crate) fn read_credentials(
     servers: &Servers,
     sources: &Sources,
     when: When,
-) -> Result<Vec<String>, StartError> {
+) -> Result<Lookup, StartError> {
     let found = sources.find(|name| std::env::var_os(name), when)?;
     if servers.current_credentials().is_some() && found.credentials.is_none() {
         return Err(StartError::Other(
@@ -249,8 +251,8 @@ fn read_credentials(
         ));
     }
     servers.guard(found.credentials.as_ref())?;
-    servers.set_credentials(found.credentials);
-    Ok(found.warnings)
+    servers.set_credentials(found.credentials.clone());
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `--check`: what a start would make of the options, short of connecting. It takes nothing and
 //! changes nothing, so that it can be run beside the service.
 
+use crate::adapter::read_credentials;
 use crate::chat::SessionStore;
 use crate::server::file::When;
 use crate::{Config, StartError, time_zone};
@@ -11,11 +12,7 @@ use crate::{Config, StartError, time_zone};
 /// [`StartError`], as a start would give it.
 pub fn check(config: &Config, found: &mut Vec<String>) -> Result<(), StartError> {
     let Config { servers, .. } = config;
-    let credentials = config
-        .credentials
-        .find(|name| std::env::var_os(name), When::Start)?;
-    servers.guard(credentials.credentials.as_ref())?;
-    servers.set_credentials(credentials.credentials);
+    let credentials = read_credentials(servers, &config.credentials, When::Start)?;
     found.push(config.to_string());
     found.push(format!("credentials: {}", credentials.origin));
     found.extend(credentials.warnings);

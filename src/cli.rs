@@ -1,13 +1,15 @@
 //! The command line: one table of options, from which parsing, help, man page and completions come.
 //! It knows what a value may look like, and does not look whether a file or a host is there.
 
+use crate::ari::Side;
 use crate::ari::escape::Escaped;
 use crate::option_value::{self, Value};
-use crate::server::{Network, Secret, Servers, tls};
+use crate::server::{Secret, Servers, tls};
 use crate::{Config, StartError};
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 use std::fmt::{Display, Write};
+use std::mem;
 use std::path::PathBuf;
 
 /// One option of the command line.
@@ -33,7 +35,13 @@ pub const OPTIONS: &[Opt] = &[
         "name or address of a Lightstreamer Server; with\n\
          ports of its own HOST:METADATA:DATA; may be\n\
          repeated [default: localhost]",
-        |to, value| value.host().map(|host| to.hosts.push(host)),
+        |to, value| {
+            let (name, ports) = value.host()?;
+            to.change(|servers| match ports {
+                Some([metadata, data]) => servers.host_with_ports(name, metadata, data),
+                None => servers.host(name),
+            })
+        },
     ),
     opt(
         "listen",
@@ -41,14 +49,20 @@ pub const OPTIONS: &[Opt] = &[
         "listen on this address of this host, for Proxies\n\
          with a remote_host; without --host nobody is\n\
          called; may be repeated",
-        |to, value| value.address().map(|address| to.listen.push(address)),
+        |to, value| {
+            let address = value.address()?;
+            to.change(|servers| servers.listen(address))
+        },
     ),
     opt(
         "allow",
         "NETWORK",
         "let in Proxies from this network alone, such as\n\
          10.1.0.0/16; may be repeated",
-        |to, value| value.network().map(|network| to.allow.push(network)),
+        |to, value| {
+            let network = value.network()?;
+            to.change(|servers| servers.allow(network))
+        },
     ),
     opt(
         "metadata_rrport",
@@ -134,8 +148,8 @@ pub const OPTIONS: &[Opt] = &[
         "MILLIS",
         "longest silence before a keepalive, in ms; 0: only\nwhat the Proxy asks for [default: 10000]",
         |to, value| {
-            to.config.servers = to.config.servers.clone().keepalive(value.millis()?);
-            Ok(())
+            let silence = value.millis()?;
+            to.change(|servers| servers.keepalive(silence))
         },
     ),
     opt(
@@ -360,72 +374,43 @@ struct Draft {
     tls_option: Option<&'static Opt>,
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
-    /// Servers, with the ports that are their own.
-    hosts: Vec<(String, Option<[u16; 2]>)>,
-    listen: Vec<String>,
-    allow: Vec<Network>,
     /// What to print instead of running.
     print: Option<String>,
 }
 
 impl Draft {
+    fn change(&mut self, change: impl FnOnce(Servers) -> Servers) -> Result<(), StartError> {
+        self.config.servers = change(self.config.servers.clone());
+        Ok(())
+    }
+
     fn config(mut self) -> Result<Config, StartError> {
         let wrong = |what: &str| Err(StartError::Usage(what.into()));
-        self.tls.identity = match (self.cert, self.key) {
+        self.tls.identity = match (self.cert.take(), self.key.take()) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             (Some(_), None) => return wrong("--tls-cert needs a --tls-key"),
             (None, Some(_)) => return wrong("--tls-key needs a --tls-cert"),
         };
-        if self.listen.is_empty() && !self.allow.is_empty() {
-            return wrong("--allow needs a --listen");
-        }
-        if self.listen.is_empty() && !self.tls.client_ca.is_empty() {
-            return wrong("--tls-client-ca needs a --listen");
-        }
-        if !self.listen.is_empty() && self.is_tls && self.tls.identity.is_none() {
-            return wrong(
-                "--listen with --tls needs --tls-cert and --tls-key, for what Proxies see",
-            );
-        }
-        if self.hosts.len() > 1 && self.tls.name.is_some() {
-            return wrong(
-                "--tls-name is for one --host: the names of several are verified as they are",
-            );
-        }
-        for (n, host) in self.hosts.iter().enumerate() {
-            let name = Escaped(host.0.as_bytes());
-            if self.hosts[..n].contains(host) {
-                return wrong(&format!("--host {name} is given twice"));
-            }
-            if let Some([one, other]) = host.1
-                && one == other
-            {
-                return wrong(&format!(
-                    "--host {name}: both ports are {one}, and must differ"
-                ));
-            }
-        }
-        let mut servers = self.config.servers;
-        for (name, ports) in self.hosts {
-            servers = match ports {
-                Some([metadata, data]) => servers.host_with_ports(name, metadata, data),
-                None => servers.host(name),
-            };
-        }
-        servers = self.listen.into_iter().fold(servers, Servers::listen);
-        self.config.servers = self.allow.into_iter().fold(servers, Servers::allow);
         if self.is_tls {
-            self.config.servers = self.config.servers.tls(self.tls);
+            let tls = mem::take(&mut self.tls);
+            self.change(|servers| servers.tls(tls))?;
         } else if let Some(option) = self.tls_option {
             return Err(option.error("needs --tls"));
         }
-        let port = self.config.metadata_port;
-        if port == self.config.data_port {
+        let Config {
+            servers,
+            metadata_port,
+            data_port,
+            ..
+        } = &self.config;
+        if metadata_port == data_port {
             return wrong(&format!(
-                "--metadata_rrport and --data_rrport are both {port}, and must differ"
+                "--metadata_rrport and --data_rrport are both {data_port}, and must differ"
             ));
         }
+        let ports = [(Side::Metadata, *metadata_port), (Side::Data, *data_port)];
+        servers.validate(&ports).map_err(StartError::Usage)?;
         Ok(self.config)
     }
 }
@@ -603,11 +588,19 @@ mod tests {
             ),
             (
                 &["--host", "ls2:3:3"],
-                "--host ls2: both ports are 3, and must differ",
+                "--host ls2: its port 3 is given twice",
             ),
             (
-                &["--host", "ls2", "--host", "ls1", "--host", "ls2"],
-                "--host ls2 is given twice",
+                &["--host", "ls2", "--host", "ls1", "--host", "LS2"],
+                "--host LS2: its port 8003 is given twice",
+            ),
+            (
+                &["--host", "ls2", "--host", "ls2:8003:8001"],
+                "--host ls2: its port 8003 is given twice",
+            ),
+            (
+                &["--host", "ls2:1:2", "--host", "ls2:2:3"],
+                "--host ls2: its port 2 is given twice",
             ),
             (
                 &[

@@ -280,6 +280,33 @@ impl Servers {
         places.collect::<Vec<_>>().join(", ")
     }
 
+    /// Whether all this makes sense together, for Proxies on these ports.
+    ///
+    /// # Errors
+    /// What does not, in a line that names options of `chat-adapter`.
+    pub(crate) fn validate(&self, ports: &[(Side, u16)]) -> Result<(), String> {
+        if self.listen.is_empty() && !self.config.allow.is_empty() {
+            return Err("--allow needs a --listen".into());
+        }
+        if let Some(tls) = &self.config.tls {
+            tls.validate(self.hosts.len(), !self.listen.is_empty())?;
+        }
+        // A Proxy serves one connection.
+        let mut all = Vec::new();
+        for (name, port) in ports
+            .iter()
+            .flat_map(|&(side, port)| self.called(side, port))
+        {
+            let place = (name.to_ascii_lowercase(), port);
+            if all.contains(&place) {
+                let name = Escaped(name.as_bytes());
+                return Err(format!("--host {name}: its port {port} is given twice"));
+            }
+            all.push(place);
+        }
+        Ok(())
+    }
+
     /// Whether these user and password may be used: not where peers connect to us that show no
     /// certificate, which could be anybody.
     ///
@@ -321,6 +348,7 @@ impl Servers {
         found: &mut Vec<String>,
     ) -> Result<(), StartError> {
         let ports = [(Side::Metadata, metadata), (Side::Data, data)];
+        self.validate(&ports).map_err(StartError::Listen)?;
         // Servers may have much in common, which is said once.
         let mut tell = |line: String| match found.contains(&line) {
             true => {}
@@ -426,6 +454,8 @@ impl Servers {
         port: u16,
         service: Arc<NewService>,
     ) -> Result<ProviderServer, StartError> {
+        let valid = self.validate(&[(side, port)]);
+        valid.map_err(StartError::Listen)?;
         self.guard(self.current_credentials().as_ref())?;
         let config = Arc::new(Config {
             connections: Arc::default(),

@@ -35,6 +35,9 @@ impl Settings {
     pub(super) fn in_words(&self, _: bool, _: bool) -> String {
         match *self {}
     }
+    pub(super) fn validate(&self, _: usize, _: bool) -> Result<(), String> {
+        match *self {}
+    }
     pub(super) fn verifies_clients(&self) -> bool {
         match *self {}
     }

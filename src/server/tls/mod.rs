@@ -56,6 +56,24 @@ impl Settings {
         !self.client_ca.is_empty()
     }
 
+    /// Whether they make sense for so many servers to call, and for an adapter that listens or does not.
+    ///
+    /// # Errors
+    /// What makes no sense, in a line that names options.
+    pub(super) fn validate(&self, hosts: usize, listens: bool) -> Result<(), String> {
+        Err(match self {
+            _ if !listens && self.verifies_clients() => "--tls-client-ca needs a --listen",
+            _ if listens && self.identity.is_none() => {
+                "--listen with --tls needs --tls-cert and --tls-key, for what Proxies see"
+            }
+            _ if hosts > 1 && self.name.is_some() => {
+                "--tls-name is for one --host: the names of several are verified as they are"
+            }
+            _ => return Ok(()),
+        }
+        .into())
+    }
+
     /// The settings in a few words, such as `TLS (trusting proxies.pem, no client certificate)`: those
     /// for an adapter that `calls`, or that `listens`, or both.
     pub(super) fn in_words(&self, calls: bool, listens: bool) -> String {
@@ -139,12 +157,8 @@ impl Tls {
     /// [`Settings::client_ca`] says whose: a handshake that comes to its end has verified it then.
     ///
     /// # Errors
-    /// [`TlsError`], naming the file that is no good, or the options that are missing.
+    /// [`TlsError`], naming the file that is no good.
     pub fn server(settings: Settings) -> Result<Tls, TlsError> {
-        if settings.identity.is_none() {
-            let what = "who listens with --tls shows a certificate: give --tls-cert and --tls-key";
-            return Err(TlsError::lasting(what));
-        }
         let verifies = settings.verifies_clients();
         Tls::start(settings, Role::Server { verifies })
     }
