@@ -310,6 +310,10 @@ fn what_is_not_safe_or_makes_no_sense_does_not_start() {
     assert!(refused(&given_away, port).contains("not for whoever connects"));
     let own = Servers::builder().listen("127.0.0.1").host("127.0.0.1");
     assert!(refused(&own, port).ends_with("is this adapter itself, by --listen"));
+    let twice = Servers::builder()
+        .host("localhost")
+        .host_with_ports("LOCALHOST", port, 1);
+    assert!(refused(&twice, port).ends_with("is given twice"));
     let taken = Listener::bind("somebody else");
     let listening = Servers::builder().listen("127.0.0.1");
     let what = refused(&listening, taken.port());

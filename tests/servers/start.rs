@@ -4,7 +4,7 @@ use crate::cluster::{Proxies, all_hear, listening};
 use crate::files::Files;
 use crate::setup::command;
 use crate::standin::{RemoteHost, Side};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::slice::from_mut;
 
 /// The line with which a start ends that cannot be.
@@ -38,6 +38,68 @@ fn a_port_that_is_taken_is_named() {
     let twice = ["--listen", "127.0.0.1"];
     let adapter = command().args(ports.arguments()).args(twice).start();
     crate::cluster::await_listening(&adapter, &ports);
+}
+
+#[test]
+fn an_address_that_another_one_has_in_it_is_listened_on_once() {
+    let Some(ports) = RemoteHost::at(Ipv6Addr::UNSPECIFIED.into()) else {
+        eprintln!("skipped: no IPv6 here");
+        return;
+    };
+    let guard = ["--allow", "127.0.0.0/8", "--allow", "::1"];
+    let any = [
+        "--listen",
+        "::",
+        "--listen",
+        "0.0.0.0",
+        "--listen",
+        "127.0.0.1",
+    ];
+    let reversed = [
+        "--listen",
+        "127.0.0.1",
+        "--listen",
+        "0.0.0.0",
+        "--listen",
+        "::",
+    ];
+    for listen in [any, reversed] {
+        let adapter = command()
+            .args(ports.ports())
+            .args(guard)
+            .args(listen)
+            .start();
+        crate::cluster::await_listening(&adapter, &ports);
+        for to in [IpAddr::from([127, 0, 0, 1]), Ipv6Addr::LOCALHOST.into()] {
+            for side in [Side::Metadata, Side::Data] {
+                ports.caller(side).to(to).connect().expect_rac();
+            }
+        }
+        crate::cluster::end(adapter);
+    }
+    // Of IPv4 alone.
+    let everywhere = RemoteHost::at(Ipv4Addr::UNSPECIFIED.into());
+    let ports = everywhere.expect("two ports of all addresses");
+    let listen = ["--listen", "127.0.0.1", "--allow", "127.0.0.0/8"];
+    let adapter = command().args(ports.arguments()).args(listen).start();
+    crate::cluster::await_listening(&adapter, &ports);
+}
+
+#[test]
+fn the_same_server_twice_is_a_mistake() {
+    let twice = |hosts: &[&str], words: &str| {
+        let hosts = hosts.iter().flat_map(|host| ["--host", host]);
+        let exit = command().args(hosts).run();
+        assert_eq!(exit.code(), 2, "{exit}");
+        let line = format!("chat-adapter: {words}\n");
+        assert!(exit.stderr.starts_with(&line), "{exit}");
+    };
+    twice(&["ls1", "LS1"], "--host LS1: its port 8003 is given twice");
+    twice(
+        &["h", "h:8003:8001"],
+        "--host h: its port 8003 is given twice",
+    );
+    twice(&["h:1:2", "H:3:2"], "--host H: its port 2 is given twice");
 }
 
 #[test]
@@ -199,6 +261,22 @@ fn a_check_says_what_the_servers_need_and_takes_no_port() {
             let line = format!("adapters.xml, {side}_provider: {parameters} {rest}\n");
             assert!(exit.stdout.contains(&line), "{line} in {exit}");
         }
+    }
+    // What several have in common is said once.
+    let exit = check(&[
+        "--listen",
+        "127.0.0.1",
+        "--host",
+        "ls1.invalid",
+        "--host",
+        "ls2.invalid:9003:9001",
+        "--host",
+        "ls3.invalid",
+    ]);
+    assert_eq!(exit.code(), 0, "{exit}");
+    let lines: Vec<_> = exit.stdout.lines().collect();
+    for (n, line) in lines.iter().enumerate() {
+        assert!(!lines[..n].contains(line), "{line} again in {exit}");
     }
     // What a start refuses a check refuses, too.
     let exit = check(&["--listen", "0.0.0.0"]);
