@@ -18,7 +18,7 @@ use crate::ari::Side;
 use crate::provider::{Connection, lock};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -49,6 +49,14 @@ struct Incoming {
     socket: Arc<TcpStream>,
     waker: Arc<Waker>,
     status: Arc<Status>,
+}
+
+/// What counts as one address: whoever has one of IPv6 has all that begin with the same 64 bits.
+fn place(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
 }
 
 impl Incoming {
@@ -82,7 +90,8 @@ impl Accepted {
 
     fn add(&self, incoming: &Arc<Incoming>) {
         let mut list = lock(&self.0);
-        let of_address = |it: &&Arc<Incoming>| it.address == incoming.address && it.is_opening();
+        let of_address =
+            |it: &&Arc<Incoming>| place(it.address) == place(incoming.address) && it.is_opening();
         if list.iter().filter(of_address).count() >= MAX_OPENING
             && let Some(oldest) = list.iter().find(of_address)
         {
@@ -115,7 +124,7 @@ pub(super) struct Acceptor {
     service: Arc<NewService>,
     /// The port as the log knows it.
     connection: Connection,
-    /// Of those that were not let in.
+    /// Of what is no caller's own.
     failures: Mutex<Failures>,
     heartbeat: Arc<Heartbeat>,
     waker: Arc<Waker>,
@@ -181,7 +190,7 @@ impl Acceptor {
                 // Such as no descriptor or no thread.
                 Err((_, error)) => {
                     let what = format!("cannot accept: {error}: who connects waits");
-                    self.say(what, Some(RECHECK));
+                    lock(&self.failures).say(&self.connection, what, Some(RECHECK));
                     shutdown.wait(heartbeat.at_most(RECHECK));
                 }
             }
@@ -201,14 +210,14 @@ impl Acceptor {
         let allow = &self.config.allow;
         if !allow.is_empty() && !allow.iter().any(|network| network.contains(address)) {
             let what = format!("{address} is in no network of --allow: closed without a word");
-            self.turn_away(what);
+            self.turn_away(&self.failures, what);
             return Ok(());
         }
         if callers.len() >= MAX_CALLERS {
             let is_connected = |caller: &Caller| Arc::strong_count(&caller.failures) > 1;
             callers.retain(|_, caller| is_connected(caller));
         }
-        let caller = callers.entry(address).or_insert_with(|| Caller {
+        let caller = callers.entry(place(address)).or_insert_with(|| Caller {
             connection: Connection::new(String::new()), // each has a name of its own
             failures: Arc::default(),
         });
@@ -241,7 +250,8 @@ impl Acceptor {
             Ok(transport) => transport,
             Err(reason) => {
                 let reason = waker.take_reason().unwrap_or(reason);
-                self.turn_away(format!("{}: {reason}", incoming.address));
+                let what = format!("{}: {reason}", incoming.address);
+                self.turn_away(&caller.failures, what);
                 return;
             }
         };
@@ -266,14 +276,10 @@ impl Acceptor {
     }
 
     /// Somebody is not let in.
-    fn turn_away(&self, what: String) {
+    fn turn_away(&self, failures: &Mutex<Failures>, what: String) {
         let turned_away = &self.config.connections.turned_away;
         turned_away.fetch_add(1, Ordering::Relaxed);
-        self.say(what, None);
-    }
-
-    fn say(&self, what: String, wait: Option<Duration>) {
-        lock(&self.failures).say(&self.connection, what, wait);
+        lock(failures).say(&self.connection, what, None);
     }
 }
 
@@ -285,19 +291,23 @@ mod tests {
 
     /// Connections of their own addresses, eight each at the most.
     fn incoming(count: usize) -> Vec<Arc<Incoming>> {
+        let address = |n: usize| IpAddr::from([10, 0, (n / MAX_OPENING) as u8, 1]);
+        incoming_from((0..count).map(address))
+    }
+
+    fn incoming_from(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Arc<Incoming>> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = Arc::new(peer);
-        let address = |n: usize| IpAddr::from([10, 0, (n / MAX_OPENING) as u8, 1]);
-        let incoming = |n: usize| {
+        let incoming = |address| {
             Arc::new(Incoming {
-                address: address(n),
+                address,
                 socket: Arc::clone(&socket),
                 waker: Arc::new(Waker::new().unwrap()),
                 status: Arc::new(Status::new("", None)),
             })
         };
-        (0..count).map(incoming).collect()
+        addresses.into_iter().map(incoming).collect()
     }
 
     fn ended(all: &[Arc<Incoming>]) -> Vec<usize> {
@@ -355,5 +365,23 @@ mod tests {
         accepted.add(&later[0]);
         all.append(&mut more);
         assert_eq!(ended(&all), [9, 10, 24]);
+    }
+
+    #[test]
+    fn all_addresses_of_ipv6_that_one_host_can_have_count_as_one() {
+        let accepted = Accepted::default();
+        let host = 0x2001_0db8_0000_0001_u128 << 64;
+        let own = |n: usize| {
+            IpAddr::from(Ipv6Addr::from_bits(
+                host + (n as u128) * (u64::MAX / 9) as u128,
+            ))
+        };
+        let neighbour = Ipv6Addr::from_bits(host + (1 << 64));
+        let mut all = incoming_from((0..MAX_OPENING).map(own).chain([neighbour.into()]));
+        all.iter().for_each(|one| accepted.add(one));
+        assert!(ended(&all).is_empty());
+        all.extend(incoming_from([own(MAX_OPENING)]));
+        accepted.add(&all[MAX_OPENING + 1]);
+        assert_eq!(ended(&all), [0]);
     }
 }
