@@ -185,7 +185,10 @@ impl ProxyConnection {
         let reason = transport.explain(reason, is_opening);
         match self.account(reason, ended, writer_broke) {
             Disconnect::Broken { error, .. } if is_unheard && is_reset(&error) => {
-                Disconnect::ResetAtHello(error)
+                match self.context.member {
+                    Some(_) => Disconnect::ResetAtHello(error),
+                    None => Disconnect::Unheard,
+                }
             }
             reason => reason,
         }

@@ -32,6 +32,8 @@ pub enum Disconnect {
     },
     /// The Proxy's system reset the connection right after the hello.
     ResetAtHello(io::Error),
+    /// Who had connected to us went without a word, and was given no user name.
+    Unheard,
     /// The Proxy said `CLOSE` (section 5).
     CloseRequest {
         /// Its reason, if it gave one.
@@ -165,6 +167,10 @@ impl fmt::Display for Disconnect {
                     ")"
                 })
             }
+            Disconnect::Unheard => f.write_str(
+                "closed by the peer, which said nothing: a health check does so, and a Proxy that \
+                 wants credentials",
+            ),
             Disconnect::CloseRequest { reason, at_hello } => {
                 match at_hello {
                     Some(user) => refused_user(f, user.as_deref())?,

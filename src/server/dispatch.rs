@@ -404,6 +404,9 @@ impl Dispatch {
         if !self.is_unheard(pending) {
             return Some(Disconnect::Closed);
         }
+        if self.context.member.is_none() && self.credentials.is_none() {
+            return Some(Disconnect::Unheard);
+        }
         self.unanswered += 1;
         let is_known = self.accepted.is_some() && self.accepted == self.credentials;
         Some(Disconnect::ClosedAtHello {

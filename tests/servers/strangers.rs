@@ -1,8 +1,10 @@
 //! Whoever else connects: other adapters, other programs, nobody at all, and those who may not.
 
-use crate::cluster::{Proxies, all_hear, await_listening, end, init, listening, number, state};
+use crate::cluster::{
+    Proxies, all_hear, await_listening, await_state, end, init, listening, number, state,
+};
 use crate::setup::command;
-use crate::standin::{Adapter, RemoteHost, Side, announced_wait};
+use crate::standin::{Adapter, Connection, RemoteHost, Side, announced_wait};
 use std::net::Ipv4Addr;
 use std::slice::from_mut;
 
@@ -96,6 +98,41 @@ fn other_programs_are_no_proxies() {
         " metadata 127.0.0.5:",
         ": TLS: the peer speaks it, and --tls was not given",
     ]);
+    still_serves(&ports, &mut proxies);
+}
+
+#[test]
+fn a_health_check_is_called_that_and_does_not_fill_the_log() {
+    let (ports, adapter, mut proxies) = with_one(&[]);
+    let words = ": closed by the peer, which said nothing: a health check does so";
+    let ways: [fn(Connection); 2] = [Connection::close, Connection::abort];
+    for (from, end) in (2..).zip(ways) {
+        let from = Ipv4Addr::new(127, 0, 0, from);
+        let check = || {
+            let mut connection = ports.caller(Side::Data).from(from).connect();
+            connection.expect_rac();
+            end(connection);
+            await_state(&adapter, "it is gone", |state| {
+                state.contains("data 1 of 1 serving")
+            });
+        };
+        check();
+        let name = format!(" data {from}:");
+        adapter.wait_for_log(&[&name, words]);
+        for _ in 0..10 {
+            check();
+        }
+        let log = adapter.log();
+        // It takes two until it is known that they are all the same.
+        let own = log.lines().filter(|line| line.contains(&name));
+        let count = |what: &str| own.clone().filter(|line| line.contains(what)).count();
+        assert!(count(": accepted by ") <= 5, "{log}");
+        assert_eq!(count(words), 1, "{log}");
+    }
+    // Nor one that does not even read the hello.
+    let unread = ports.caller(Side::Metadata).from([127, 0, 0, 4]);
+    unread.connect().close();
+    adapter.wait_for_log(&[" metadata 127.0.0.4:", words]);
     still_serves(&ports, &mut proxies);
 }
 

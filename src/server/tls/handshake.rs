@@ -30,7 +30,9 @@ pub(super) fn handshake(endpoint: &Endpoint, socket: &TcpStream) -> Result<Conne
     let perhaps = match (has_answered, &endpoint.role) {
         (true, _) => "",
         (false, Role::Client(..)) => "; perhaps it speaks no TLS",
-        (false, Role::Server { .. }) => "; it said nothing, as a Proxy without tls=Y does",
+        (false, Role::Server { .. }) => {
+            "; it said nothing, as a Proxy without tls=Y does, or a health check"
+        }
     };
     let explained = endpoint.explain(&error, Stage::Handshake);
     Err(explained.unwrap_or_else(|| {
