@@ -3,14 +3,13 @@
 //! the Proxy.
 
 use super::abort::spawn;
-use super::config::Config;
+use super::config::{Config, Context};
 use super::connection::ProxyConnection;
 use super::disconnect::Disconnect;
-use super::dispatch::{Context, Service};
+use super::dispatch::Service;
 use super::failures::Failures;
 use super::heartbeat::Heartbeat;
 use super::socket::prepare;
-use super::status::Status;
 use super::tls::Tls;
 use super::transport::Transport;
 use super::waker::Waker;
@@ -48,7 +47,7 @@ struct Incoming {
     address: IpAddr,
     socket: Arc<TcpStream>,
     waker: Arc<Waker>,
-    status: Arc<Status>,
+    context: Context,
 }
 
 /// What counts as one address: whoever has one of IPv6 has all that begin with the same 64 bits.
@@ -61,7 +60,7 @@ fn place(address: IpAddr) -> IpAddr {
 
 impl Incoming {
     fn is_opening(&self) -> bool {
-        !self.status.is_serving() && !self.waker.is_ended()
+        !self.context.status.is_serving() && !self.waker.is_ended()
     }
 
     fn close(&self) {
@@ -105,12 +104,8 @@ impl Accepted {
     }
 }
 
-/// A host from which Proxies connect, as the log knows it from one connection to the next.
-#[derive(Clone, Debug)]
-struct Caller {
-    connection: Connection,
-    failures: Arc<Mutex<Failures>>,
-}
+/// The hosts from which Proxies connect, as the log knows them from one connection to the next.
+type Callers = BTreeMap<IpAddr, (Connection, Arc<Mutex<Failures>>)>;
 
 /// Accepts connections on one port, and serves them.
 pub(super) struct Acceptor {
@@ -169,7 +164,7 @@ impl Acceptor {
     pub fn run(self: Arc<Self>, listener: TcpListener) {
         let (shutdown, heartbeat) = (&self.config.shutdown, &self.heartbeat);
         let _serving = shutdown.serving(&self.waker);
-        let mut callers = BTreeMap::new();
+        let mut callers = Callers::new();
         self.connection.step(format_args!("listening"));
         while !shutdown.is_requested() {
             heartbeat.beat();
@@ -198,11 +193,7 @@ impl Acceptor {
         heartbeat.stop();
     }
 
-    fn accept(
-        self: &Arc<Self>,
-        listener: &TcpListener,
-        callers: &mut BTreeMap<IpAddr, Caller>,
-    ) -> io::Result<()> {
+    fn accept(self: &Arc<Self>, listener: &TcpListener, callers: &mut Callers) -> io::Result<()> {
         // First, so that whoever it is wanting for waits, and is not closed.
         let waker = Arc::new(Waker::new()?);
         let (socket, peer) = listener.accept()?;
@@ -214,54 +205,44 @@ impl Acceptor {
             return Ok(());
         }
         if callers.len() >= MAX_CALLERS {
-            let is_connected = |caller: &Caller| Arc::strong_count(&caller.failures) > 1;
-            callers.retain(|_, caller| is_connected(caller));
+            callers.retain(|_, (_, failures)| Arc::strong_count(failures) > 1); // is connected
         }
-        let caller = callers.entry(place(address)).or_insert_with(|| Caller {
-            connection: Connection::new(String::new()), // each has a name of its own
-            failures: Arc::default(),
+        let (log, failures) = callers.entry(place(address)).or_insert_with(|| {
+            (Connection::new(String::new()), Arc::default()) // each has a name of its own
         });
         let name = format!("{} {}", self.side, SocketAddr::new(address, peer.port()));
-        let caller = Caller {
-            connection: caller.connection.renamed(name),
-            failures: Arc::clone(&caller.failures),
-        };
-        let status = Status::new(caller.connection.name(), self.config.heartbeat);
+        let failures = Arc::clone(failures);
+        let context = Context::new(&self.config, log.renamed(name), failures, None);
         let incoming = Arc::new(Incoming {
             address,
-            socket: Arc::new(prepare(socket, &status.reader)?),
+            socket: Arc::new(prepare(socket, &context.status.reader)?),
             waker,
-            status: Arc::new(status),
+            context,
         });
         let (acceptor, served) = (Arc::clone(self), Arc::clone(&incoming));
         self.accepted.add(&incoming);
         let spawned = spawn(self.side, move || {
-            acceptor.serve(&served, caller);
+            acceptor.serve(&served);
             acceptor.accepted.remove(&served);
         });
         spawned.inspect_err(|_| self.accepted.remove(&incoming))
     }
 
     /// Serves a connection from its beginning to its end.
-    fn serve(&self, incoming: &Incoming, caller: Caller) {
-        let Incoming { waker, status, .. } = incoming;
-        let (socket, tls) = (Arc::clone(&incoming.socket), self.tls.as_deref());
+    fn serve(&self, incoming: &Incoming) {
+        let Incoming { waker, context, .. } = incoming;
+        let (status, tls) = (&context.status, self.tls.as_deref());
+        let socket = Arc::clone(&incoming.socket);
         let transport = match Transport::open(socket, tls, &self.connection, &status.reader) {
             Ok(transport) => transport,
             Err(reason) => {
                 let reason = waker.take_reason().unwrap_or(reason);
                 let what = format!("{}: {reason}", incoming.address);
-                self.turn_away(&caller.failures, what);
+                self.turn_away(&context.failures, what);
                 return;
             }
         };
-        let context = Context {
-            config: Arc::clone(&self.config),
-            connection: caller.connection,
-            member: None,
-            status: Arc::clone(status),
-        };
-        let mut proxy = ProxyConnection::new(context, caller.failures, (self.service)());
+        let mut proxy = ProxyConnection::new(context.clone(), (self.service)());
         let connections = &self.config.connections;
         connections.add(status);
         let how = format_args!("accepted by {}", self.connection.name());
@@ -285,9 +266,9 @@ impl Acceptor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::status::Phase;
     use super::*;
     use crate::ari::version::Version;
-    use crate::server::Phase;
 
     /// Connections of their own addresses, eight each at the most.
     fn incoming(count: usize) -> Vec<Arc<Incoming>> {
@@ -298,13 +279,18 @@ mod tests {
     fn incoming_from(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Arc<Incoming>> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let socket = Arc::new(peer);
+        let (socket, config) = (Arc::new(peer), Arc::default());
         let incoming = |address| {
             Arc::new(Incoming {
                 address,
                 socket: Arc::clone(&socket),
                 waker: Arc::new(Waker::new().unwrap()),
-                status: Arc::new(Status::new("", None)),
+                context: Context::new(
+                    &config,
+                    Connection::new(String::new()),
+                    Arc::default(),
+                    None,
+                ),
             })
         };
         addresses.into_iter().map(incoming).collect()
@@ -326,7 +312,7 @@ mod tests {
         }
         // These have sent theirs.
         for one in &all[..2] {
-            one.status.set(Phase::Serving(Version::V1_9_1));
+            one.context.status.set(Phase::Serving(Version::V1_9_1));
         }
         assert!(!accepted.has_room(first + INIT - Duration::from_millis(1)));
         // A clock may stand still.
@@ -352,7 +338,10 @@ mod tests {
         }
         assert!(ended(&all).is_empty());
         // Of the second address one serves: there may be one more of it.
-        all[MAX_OPENING].status.set(Phase::Serving(Version::V1_9_1));
+        all[MAX_OPENING]
+            .context
+            .status
+            .set(Phase::Serving(Version::V1_9_1));
         let mut more = incoming(MAX_OPENING + 3).split_off(MAX_OPENING);
         for (n, one) in more.iter().enumerate() {
             accepted.add(one);

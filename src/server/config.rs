@@ -1,13 +1,16 @@
-//! How to speak to Proxies: what the connections of one side share.
+//! How to speak to Proxies: what the connections of one side share, and those to one Proxy.
 
+use super::affinity::Member;
 use super::allow::Network;
 use super::credentials::SharedCredentials;
+use super::failures::Failures;
 use super::outbox::AllQueued;
 use super::served_proxies::ServedProxies;
 use super::shutdown::Shutdown;
-use super::status::Connections;
+use super::status::{Connections, Status};
 use super::tls;
-use std::sync::Arc;
+use crate::provider::Connection;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How to speak to Proxies.
@@ -45,5 +48,38 @@ impl Config {
     /// Whether not everybody who connects to us is let in.
     pub fn is_guarded(&self) -> bool {
         !self.allow.is_empty() || self.verifies_clients()
+    }
+}
+
+/// What is the same for all connections to one Proxy.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    /// How to speak to Proxies.
+    pub config: Arc<Config>,
+    /// The connection's name and its limits in the log.
+    pub connection: Connection,
+    /// Those of all connections from the same place, if there are several.
+    pub failures: Arc<Mutex<Failures>>,
+    /// Its part among the connections to a server that is called; `None`: the Proxy calls us.
+    pub member: Option<Member>,
+    /// What it is doing, for those who ask.
+    pub status: Arc<Status>,
+}
+
+impl Context {
+    /// That of a Proxy which is not connected yet.
+    pub fn new(
+        config: &Arc<Config>,
+        connection: Connection,
+        failures: Arc<Mutex<Failures>>,
+        member: Option<Member>,
+    ) -> Context {
+        Context {
+            status: Arc::new(Status::new(connection.name(), config.heartbeat)),
+            config: Arc::clone(config),
+            connection,
+            failures,
+            member,
+        }
     }
 }

@@ -4,10 +4,10 @@
 //! connection, is none of its business.
 
 use super::abort::AbortOnPanic;
+use super::config::Context;
 use super::credentials::Credentials;
 use super::disconnect::Disconnect;
-use super::dispatch::{Context, Dispatch, STEADY, Service};
-use super::failures::Failures;
+use super::dispatch::{Dispatch, STEADY, Service};
 use super::init;
 use super::orderly_close::{self, LINGER};
 use super::outbox::{Item, Outbox};
@@ -24,8 +24,8 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::fmt;
 use std::io;
 use std::net;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,22 +42,15 @@ const UNREAD_HELLO: Duration = Duration::from_millis(200);
 /// The connection to one Proxy, which may be made again and again.
 pub(super) struct ProxyConnection {
     pub context: Context,
-    /// Those of all connections from the same place, if there are several.
-    failures: Arc<Mutex<Failures>>,
     dispatch: Dispatch,
 }
 
 impl ProxyConnection {
     /// One that is not open yet.
-    pub fn new(
-        context: Context,
-        failures: Arc<Mutex<Failures>>,
-        service: Box<dyn Service>,
-    ) -> ProxyConnection {
+    pub fn new(context: Context, service: Box<dyn Service>) -> ProxyConnection {
         ProxyConnection {
             dispatch: Dispatch::new(service, context.clone()),
             context,
-            failures,
         }
     }
 
@@ -74,6 +67,7 @@ impl ProxyConnection {
             connection,
             member,
             status,
+            ..
         } = &self.context;
         let serving = config.shutdown.serving(waker);
         match transport {
@@ -95,7 +89,7 @@ impl ProxyConnection {
     /// Tells why the connection ended, which had served for so long, and that the next is tried after
     /// `wait`, if that is up to us. Afterwards the same Proxy may be served by another connection.
     pub fn tell_end(&mut self, reason: &Disconnect, served: Duration, wait: Option<Duration>) {
-        let mut failures = lock(&self.failures);
+        let mut failures = lock(&self.context.failures);
         if served >= STEADY {
             failures.clear();
         }
@@ -160,7 +154,6 @@ impl ProxyConnection {
             // From here on nobody sends: what was answered with success is queued.
             is_opening = self.dispatch.is_opening();
             is_unheard = self.dispatch.is_unheard(&[]);
-            self.dispatch.ended();
             self.dispatch.disconnected();
             // What replaces it waits until all is told.
             if !matches!(reason, Disconnect::Replaced(_)) {

@@ -2,14 +2,14 @@
 
 use super::affinity::Member;
 use super::backoff::{Backoff, SERVED};
-use super::config::Config;
+use super::config::{Config, Context};
 use super::connection::ProxyConnection;
 use super::disconnect::Disconnect;
-use super::dispatch::{Context, Service};
+use super::dispatch::Service;
 use super::host::Host;
 use super::resolve::resolve;
 use super::socket;
-use super::status::{Phase, Status};
+use super::status::Phase;
 use super::tls::{Tls, TlsError};
 use super::transport::Transport;
 use super::waker::Waker;
@@ -46,21 +46,15 @@ impl Connector {
         if let Some(tls) = &tls {
             tls.warn(&connection);
         }
-        let status = Arc::new(Status::new(connection.name(), config.heartbeat));
-        config.connections.add(&status);
         let member = host.affinity.add(connection.name());
-        let context = Context {
-            config: Arc::clone(config),
-            connection,
-            member: Some(member.clone()),
-            status,
-        };
+        let context = Context::new(config, connection, Arc::default(), Some(member.clone()));
+        config.connections.add(&context.status);
         Ok(Connector {
             host: host.name.clone(),
             port: host.port(side, port),
             tls,
             member,
-            proxy: ProxyConnection::new(context, Arc::default(), service),
+            proxy: ProxyConnection::new(context, service),
             backoff: Backoff::default(),
         })
     }

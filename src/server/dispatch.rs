@@ -2,14 +2,13 @@
 //!
 //! It knows neither socket nor TLS; a reader feeds it.
 
-use super::affinity::Member;
-use super::config::Config;
+use super::config::Context;
 use super::credentials::Credentials;
 use super::disconnect::Disconnect;
 use super::init::{self, Init, InitWait};
 use super::outbox::{AllQueued, Item, Outbox};
 use super::served_proxies::{Identity, Place};
-use super::status::{Phase, Status};
+use super::status::Phase;
 use super::tls::TlsError;
 use super::waker::Waker;
 use crate::ari::Side;
@@ -118,19 +117,6 @@ impl Call<'_> {
     }
 }
 
-/// What is the same for all connections to one Proxy.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// How to speak to Proxies.
-    pub config: Arc<Config>,
-    /// The connection's name and its limits in the log.
-    pub connection: Connection,
-    /// Its part among the connections to a server that is called; `None`: the Proxy calls us.
-    pub member: Option<Member>,
-    /// What it is doing, for those who ask.
-    pub status: Arc<Status>,
-}
-
 /// The requests of one connection after the other.
 pub struct Dispatch {
     service: Box<dyn Service>,
@@ -158,7 +144,7 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Serves with `service`; there is no connection yet.
-    pub fn new(service: Box<dyn Service>, context: Context) -> Dispatch {
+    pub(super) fn new(service: Box<dyn Service>, context: Context) -> Dispatch {
         let side = service.side();
         Dispatch {
             side,
@@ -444,15 +430,12 @@ impl Dispatch {
         Ok(self.unreported.map(|_| STEADY))
     }
 
-    /// The connection has ended. For the others of the server this comes before the loss is dealt with.
-    pub fn ended(&self) {
+    /// The connection is gone: from here on nothing is sent on it.
+    pub fn disconnected(&mut self) {
+        // First, so that the others of the server do not deal with the loss when they know of it.
         if let Some(member) = &self.context.member {
             member.ended(!self.is_opening());
         }
-    }
-
-    /// The connection is gone: from here on nothing is sent on it.
-    pub fn disconnected(&mut self) {
         if self.encoding.take().is_some() {
             self.service.disconnected();
         }
@@ -500,7 +483,9 @@ fn peer_speaks_tls() -> Disconnect {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Config;
     use super::super::metadata::MetadataService;
+    use super::super::status::Status;
     use super::*;
     use crate::provider::{MetadataError, MetadataProvider};
     use std::sync::Mutex;
@@ -519,15 +504,15 @@ mod tests {
 
     #[test]
     fn each_line_of_a_read_is_a_heartbeat() {
-        let status = Arc::new(Status::new("", Some(Duration::from_secs(1))));
-        let dues = Arc::<Mutex<Vec<u64>>>::default();
-        let provider = Slow(Arc::clone(&status), Arc::clone(&dues));
-        let context = Context {
-            config: Arc::default(),
-            connection: Connection::new("metadata".into()),
-            member: None,
-            status,
+        let heartbeat = Some(Duration::from_secs(1));
+        let config = Config {
+            heartbeat,
+            ..Config::default()
         };
+        let connection = Connection::new("metadata".into());
+        let context = Context::new(&Arc::new(config), connection, Arc::default(), None);
+        let dues = Arc::<Mutex<Vec<u64>>>::default();
+        let provider = Slow(Arc::clone(&context.status), Arc::clone(&dues));
         let mut dispatch = Dispatch::new(Box::new(MetadataService::new(provider)), context);
         let (outbox, _items) = Outbox::new(AllQueued::default());
         dispatch.connected(Arc::new(outbox), None, None);

@@ -14,12 +14,12 @@
 //! # Ok::<(), chat_adapter::server::Disconnect>(())
 //! ```
 
+use super::config::Context;
 use super::data::DataService;
 use super::disconnect::Disconnect;
-use super::dispatch::{Context, Dispatch, Service};
+use super::dispatch::{Dispatch, Service};
 use super::metadata::MetadataService;
 use super::outbox::{AllQueued, Item, Outbox};
-use super::status::Status;
 use crate::ari::framing::LineBuffer;
 use crate::provider::{Connection, DataProvider, MetadataProvider, system_time};
 use crossbeam_channel::Receiver;
@@ -54,12 +54,8 @@ impl LocalProxy {
     }
 
     fn new(service: Box<dyn Service>) -> LocalProxy {
-        let context = Context {
-            config: Arc::default(),
-            connection: Connection::new(service.side().to_string()),
-            member: None,
-            status: Arc::new(Status::new("", None)),
-        };
+        let connection = Connection::new(service.side().to_string());
+        let context = Context::new(&Arc::default(), connection, Arc::default(), None);
         let (outbox, items) = Outbox::new(AllQueued::default());
         let mut proxy = LocalProxy {
             dispatch: Dispatch::new(service, context),
