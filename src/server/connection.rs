@@ -62,23 +62,18 @@ impl ProxyConnection {
         how: fmt::Arguments<'_>,
         waker: &Arc<Waker>,
     ) -> Disconnect {
-        let Context {
-            config,
-            connection,
-            member,
-            status,
-            ..
-        } = &self.context;
+        let (context, config) = (&self.context, &self.context.config);
         let serving = config.shutdown.serving(waker);
         match transport {
-            Transport::Plain(_) => connection.step(how),
+            Transport::Plain(_) => context.connection.step(how),
             Transport::Tls(session) => {
-                connection.step(format_args!("{how}, {}", session.negotiated()))
+                let agreed = session.negotiated();
+                context.connection.step(format_args!("{how}, {agreed}"))
             }
         };
-        status.set(Phase::Opening);
+        context.status.set(Phase::Opening);
         // Not for whoever connects.
-        let is_trusted = member.is_some() || config.verifies_clients();
+        let is_trusted = context.member.is_some() || config.verifies_clients();
         let credentials = config.credentials.get().filter(|_| is_trusted);
         let reason = self.serve(transport, waker, credentials);
         // Whoever waits for the end waits for the account of losses, too.
@@ -103,12 +98,7 @@ impl ProxyConnection {
         waker: &Arc<Waker>,
         credentials: Option<Credentials>,
     ) -> Disconnect {
-        let Context {
-            config,
-            connection,
-            status,
-            ..
-        } = &self.context;
+        let (config, status) = (&self.context.config, &self.context.status);
         let (outbox, items) = Outbox::new(config.all_queued.clone());
         let outbox = Arc::new(outbox);
         status.attach(&outbox);
@@ -123,7 +113,7 @@ impl ProxyConnection {
                 transport,
                 &outbox,
                 items,
-                connection,
+                &self.context.connection,
                 &status.writer,
                 waker,
                 init::keepalive_before_init(config.keepalive),
@@ -136,7 +126,10 @@ impl ProxyConnection {
             });
             let writer = match writer {
                 Ok(writer) => writer,
-                Err(error) => return (no_thread(error), None, false, Instant::now()),
+                Err(error) => {
+                    let reason = Disconnect::broken("starting the writer thread", error);
+                    return (reason, None, false, Instant::now());
+                }
             };
             let source = Source::new(Arc::clone(transport.socket()), Arc::clone(waker));
             let mut input = transport.reader(&source, || outbox.send(Item::Flush));
@@ -220,9 +213,9 @@ impl ProxyConnection {
             // Where the writer broke first, it knows why. A peer to which not even the hello could
             // be written has refused nothing.
             (Disconnect::Closed | Disconnect::Broken { .. }, Some(error)) if writer_broke => {
-                Disconnect::writing(error)
+                Disconnect::broken("writing", error)
             }
-            (Disconnect::ClosedAtHello { .. }, Some(error)) => Disconnect::writing(error),
+            (Disconnect::ClosedAtHello { .. }, Some(error)) => Disconnect::broken("writing", error),
             (reason, _) => reason,
         }
     }
@@ -239,10 +232,7 @@ fn unless_hello_unread(
         return reason;
     }
     match socket.take_error() {
-        Ok(Some(error)) => Disconnect::Broken {
-            doing: "saying hello",
-            error,
-        },
+        Ok(Some(error)) => Disconnect::broken("saying hello", error),
         _ => reason,
     }
 }
@@ -259,11 +249,4 @@ fn hello(credentials: Option<&Credentials>, product: &str) -> Vec<u8> {
     let mut hello = Vec::new();
     reply::put_hello(credentials, product, &mut hello);
     hello
-}
-
-fn no_thread(error: io::Error) -> Disconnect {
-    Disconnect::Broken {
-        doing: "starting the writer thread",
-        error,
-    }
 }

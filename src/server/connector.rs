@@ -61,12 +61,8 @@ impl Connector {
 
     /// Connects and serves, again and again, until the end is requested.
     pub fn run(mut self) {
-        let Context {
-            config,
-            connection,
-            status,
-            ..
-        } = self.proxy.context.clone();
+        let Context { config, status, .. } = self.proxy.context.clone();
+        let connection = &self.proxy.context.connection;
         connection.step(format_args!("connecting"));
         while !config.shutdown.is_requested() {
             let (Ok(reason) | Err(reason)) = self.connect_and_serve();
@@ -105,22 +101,16 @@ impl Connector {
 
     /// One connection from its beginning to its end.
     fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
-        let Context {
-            config,
-            connection,
-            status,
-            ..
-        } = &self.proxy.context;
+        let Context { config, status, .. } = &self.proxy.context;
         let (heartbeat, shutdown) = (&status.reader, &config.shutdown);
+        let connection = &self.proxy.context.connection;
         let addresses = resolve(&self.host, self.port, connection, heartbeat, shutdown)?;
         let addresses = self.member.order(self.port, addresses);
         let (socket, address) = socket::connect(&addresses, heartbeat)?;
         let socket = Arc::new(socket);
         let transport = Transport::open(socket, self.tls.as_ref(), connection, heartbeat)?;
-        let waker = Arc::new(Waker::new().map_err(|error| Disconnect::Broken {
-            doing: "opening it",
-            error,
-        })?);
+        let waker = Waker::new().map_err(|error| Disconnect::broken("opening it", error))?;
+        let waker = Arc::new(waker);
         self.member.connected(address, Arc::clone(&waker));
         let how = format_args!("connected to {address}");
         Ok(self.proxy.run(&transport, how, &waker))

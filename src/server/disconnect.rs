@@ -43,7 +43,7 @@ pub enum Disconnect {
     },
     /// Reading or writing failed.
     Broken {
-        /// Which of the two.
+        /// Which of the two, or what was done before.
         doing: &'static str,
         /// What the system says.
         error: io::Error,
@@ -76,13 +76,7 @@ pub enum Disconnect {
 }
 
 impl Disconnect {
-    pub(super) fn reading(error: io::Error) -> Disconnect {
-        let doing = "reading";
-        Disconnect::Broken { doing, error }
-    }
-
-    pub(super) fn writing(error: io::Error) -> Disconnect {
-        let doing = "writing";
+    pub(super) fn broken(doing: &'static str, error: io::Error) -> Disconnect {
         Disconnect::Broken { doing, error }
     }
 

@@ -70,7 +70,7 @@ impl Reader<'_> {
                         _ if is_record_limit(&error) => Some(Disconnect::RecordLimit),
                         _ => None,
                     };
-                    return reason.unwrap_or_else(|| Disconnect::reading(error));
+                    return reason.unwrap_or_else(|| Disconnect::broken("reading", error));
                 }
             }
         }
