@@ -192,13 +192,7 @@ impl Adapter {
 
     /// How things are, in one line.
     pub fn state(&self) -> String {
-        let Adapter {
-            metadata,
-            data,
-            room,
-            store,
-            ..
-        } = self;
+        let (metadata, data, room) = (&self.metadata, &self.data, &self.room);
         let room_is = match room.subscribers() {
             0 => "closed".into(),
             1 => "open".into(),
@@ -206,7 +200,7 @@ impl Adapter {
         };
         let mut state = format!(
             "{metadata}, {data}, {}, room {room_is}, messages {} relayed, {} refused, {} lost",
-            store.count(),
+            self.store.count(),
             room.relayed(),
             room.refused(),
             data.lost_updates() + room.missed(),

@@ -398,19 +398,15 @@ impl Draft {
         } else if let Some(option) = self.tls_option {
             return Err(option.error("needs --tls"));
         }
-        let Config {
-            servers,
-            metadata_port,
-            data_port,
-            ..
-        } = &self.config;
-        if metadata_port == data_port {
+        let (metadata, data) = (self.config.metadata_port, self.config.data_port);
+        if metadata == data {
             return wrong(&format!(
-                "--metadata_rrport and --data_rrport are both {data_port}, and must differ"
+                "--metadata_rrport and --data_rrport are both {data}, and must differ"
             ));
         }
-        let ports = [(Side::Metadata, *metadata_port), (Side::Data, *data_port)];
-        servers.validate(&ports).map_err(StartError::Usage)?;
+        let ports = [(Side::Metadata, metadata), (Side::Data, data)];
+        let valid = self.config.servers.validate(&ports);
+        valid.map_err(StartError::Usage)?;
         Ok(self.config)
     }
 }

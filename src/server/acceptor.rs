@@ -178,12 +178,13 @@ impl Acceptor {
                     "{MAX_CONNECTIONS} connections are open"
                 ))),
             });
-            match accepted.map_err(|error| (error.kind(), error)) {
-                Ok(()) => {}
-                Err((ErrorKind::Interrupted | ErrorKind::WouldBlock, _)) => {}
-                Err((ErrorKind::ConnectionAborted | ErrorKind::NotConnected, _)) => {}
+            let Err(error) = accepted else { continue };
+            match error.kind() {
+                // Woken, or whoever came is gone.
+                ErrorKind::Interrupted | ErrorKind::WouldBlock => {}
+                ErrorKind::ConnectionAborted | ErrorKind::NotConnected => {}
                 // Such as no descriptor or no thread.
-                Err((_, error)) => {
+                _ => {
                     let what = format!("cannot accept: {error}: who connects waits");
                     lock(&self.failures).say(&self.connection, what, Some(RECHECK));
                     shutdown.wait(heartbeat.at_most(RECHECK));

@@ -293,10 +293,8 @@ impl Servers {
         }
         // A Proxy serves one connection.
         let mut all = Vec::new();
-        for (name, port) in ports
-            .iter()
-            .flat_map(|&(side, port)| self.called(side, port))
-        {
+        let ports = ports.iter();
+        for (name, port) in ports.flat_map(|&(side, port)| self.called(side, port)) {
             let place = (name.to_ascii_lowercase(), port);
             if all.contains(&place) {
                 let name = Escaped(name.as_bytes());

@@ -37,20 +37,16 @@ impl ProviderServer {
     /// What each connection is doing, by its name in the log.
     #[must_use]
     pub fn phases(&self) -> Vec<(String, Phase)> {
-        let all = self.config.connections.all();
-        all.iter()
-            .map(|status| (status.name.clone(), status.phase().0))
-            .collect()
+        let all = self.config.connections.all().into_iter();
+        all.map(|it| (it.name.clone(), it.phase().0)).collect()
     }
 
     /// A line for each connection, such as `data ls1:8001 serving, ARI 1.9.1 (0 reconnections, 0 bytes
     /// queued)`.
     #[must_use]
     pub fn details(&self) -> Vec<String> {
-        let all = self.config.connections.all();
-        all.iter()
-            .map(|status| format!("{} {status}", status.name))
-            .collect()
+        let all = self.config.connections.all().into_iter();
+        all.map(|it| format!("{} {it}", it.name)).collect()
     }
 
     /// Updates since the start that were accepted and could not be written.
