@@ -45,16 +45,20 @@ pub(super) struct Accepted(Mutex<Vec<Arc<Incoming>>>);
 #[derive(Debug)]
 struct Incoming {
     address: IpAddr,
+    place: IpAddr,
     socket: Arc<TcpStream>,
     waker: Arc<Waker>,
     context: Context,
 }
 
-/// What counts as one address: whoever has one of IPv6 has all that begin with the same 64 bits.
-fn place(address: IpAddr) -> IpAddr {
+/// What counts as one address. A stranger who has one of IPv6 has all that begin with the same 64 bits;
+/// servers that are known may well be neighbours there.
+fn place(address: IpAddr, is_known: bool) -> IpAddr {
     match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        IpAddr::V6(address) if !is_known => {
+            Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()
+        }
+        _ => address,
     }
 }
 
@@ -89,8 +93,7 @@ impl Accepted {
 
     fn add(&self, incoming: &Arc<Incoming>) {
         let mut list = lock(&self.0);
-        let of_address =
-            |it: &&Arc<Incoming>| place(it.address) == place(incoming.address) && it.is_opening();
+        let of_address = |it: &&Arc<Incoming>| it.place == incoming.place && it.is_opening();
         if list.iter().filter(of_address).count() >= MAX_OPENING
             && let Some(oldest) = list.iter().find(of_address)
         {
@@ -205,10 +208,11 @@ impl Acceptor {
             self.turn_away(&self.failures, what);
             return Ok(());
         }
+        let place = place(address, !allow.is_empty());
         if callers.len() >= MAX_CALLERS {
             callers.retain(|_, (_, failures)| Arc::strong_count(failures) > 1); // is connected
         }
-        let (log, failures) = callers.entry(place(address)).or_insert_with(|| {
+        let (log, failures) = callers.entry(place).or_insert_with(|| {
             (Connection::new(String::new()), Arc::default()) // each has a name of its own
         });
         let name = format!("{} {}", self.side, SocketAddr::new(address, peer.port()));
@@ -216,6 +220,7 @@ impl Acceptor {
         let context = Context::new(&self.config, log.renamed(name), failures, None);
         let incoming = Arc::new(Incoming {
             address,
+            place,
             socket: Arc::new(prepare(socket, &context.status.reader)?),
             waker,
             context,
@@ -284,6 +289,7 @@ mod tests {
         let incoming = |address| {
             Arc::new(Incoming {
                 address,
+                place: place(address, false),
                 socket: Arc::clone(&socket),
                 waker: Arc::new(Waker::new().unwrap()),
                 context: Context::new(
@@ -373,5 +379,7 @@ mod tests {
         all.extend(incoming_from([own(MAX_OPENING)]));
         accepted.add(&all[MAX_OPENING + 1]);
         assert_eq!(ended(&all), [0]);
+        // Of those that --allow names each counts.
+        assert_eq!(place(own(1), true), own(1));
     }
 }

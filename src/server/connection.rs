@@ -103,6 +103,7 @@ impl ProxyConnection {
         let outbox = Arc::new(outbox);
         status.attach(&outbox);
         outbox.send_replies(hello(credentials.as_ref(), &config.product));
+        let is_anonymous = credentials.is_none();
         self.dispatch
             .connected(Arc::clone(&outbox), credentials, Some(Arc::clone(waker)));
         let (mut is_opening, mut is_unheard) = (true, true);
@@ -171,9 +172,9 @@ impl ProxyConnection {
         let reason = transport.explain(reason, is_opening);
         match self.account(reason, ended, writer_broke) {
             Disconnect::Broken { error, .. } if is_unheard && is_reset(&error) => {
-                match self.context.member {
-                    Some(_) => Disconnect::ResetAtHello(error),
-                    None => Disconnect::Unheard,
+                match is_anonymous && self.context.member.is_none() {
+                    true => Disconnect::Unheard,
+                    false => Disconnect::ResetAtHello(error),
                 }
             }
             reason => reason,

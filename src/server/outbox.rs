@@ -7,6 +7,7 @@
 use super::heartbeat::Heartbeat;
 use crate::provider::{MAX_REUSABLE_SIZE, UpdateQueue, lock};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -189,7 +190,9 @@ impl Outbox {
 
     /// Gives back the memory that was kept for reuse.
     pub fn drop_reusable(&self) {
-        *lock(&self.reusable) = Vec::new();
+        // Not under the lock, which others take under theirs.
+        let reusable = mem::take(&mut *lock(&self.reusable));
+        drop(reusable);
     }
 
     /// Nothing that is sent from now on will leave.

@@ -6,6 +6,7 @@ use rustls::version::TLS13;
 use crate::listening::{Place, proxy};
 use crate::pki::{Certified, Profile};
 use crate::start::refused;
+use std::time::Duration;
 
 #[test]
 fn a_renewed_certificate_is_shown_to_whoever_comes_next() {
@@ -151,16 +152,23 @@ fn credentials_go_to_proxies_that_were_verified_and_to_no_log() {
     place.turned_away(&proxy(&[&TLS13], &place.own, None));
     let shown = clients.issue(Profile::new("ls1"));
     let config = proxy(&[&TLS13], &place.own, Some(&shown));
-    let (_peer, mut connection) = place.call(crate::standin::Side::Metadata, &config);
+    let (peer, mut connection) = place.call(crate::standin::Side::Metadata, &config);
     let hello = connection.expect_line();
     assert!(
         hello.contains("user1") && hello.contains("zebra7"),
         "{hello}"
     );
-    drop(connection);
+    // Who was told them, and breaks off, is no health check.
+    let socket = socket2::SockRef::from(peer.socket());
+    socket.set_linger(Some(Duration::ZERO)).expect("a socket");
+    drop((connection, peer));
+    adapter.wait_for_log(&[" metadata 127.0.0.1:", "reset"]);
     adapter.signal("TERM");
     let exit = adapter.wait();
     assert!(exit.stderr.contains("user1"), "{exit}");
+    let log = exit.stderr.lines();
+    let mut own = log.filter(|line| line.contains(" metadata 127.0.0.1:"));
+    assert!(!own.any(|line| line.contains("health check")), "{exit}");
     assert!(!exit.stderr.contains("zebra7"), "{exit}");
     let exit = place.command().args(arguments).run();
     assert_eq!(exit.code(), 1, "{exit}");
