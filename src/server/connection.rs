@@ -173,7 +173,7 @@ impl ProxyConnection {
         match self.account(reason, ended, writer_broke) {
             Disconnect::Broken { error, .. } if is_unheard && is_reset(&error) => {
                 match is_anonymous && self.context.member.is_none() {
-                    true => Disconnect::Unheard,
+                    true => Disconnect::SaidNothing,
                     false => Disconnect::ResetAtHello(error),
                 }
             }

@@ -33,7 +33,7 @@ pub enum Disconnect {
     /// The Proxy's system reset the connection right after the hello.
     ResetAtHello(io::Error),
     /// Who had connected to us went without a word, and was given no user name.
-    Unheard,
+    SaidNothing,
     /// The Proxy said `CLOSE` (section 5).
     CloseRequest {
         /// Its reason, if it gave one.
@@ -161,7 +161,7 @@ impl fmt::Display for Disconnect {
                     ")"
                 })
             }
-            Disconnect::Unheard => f.write_str(
+            Disconnect::SaidNothing => f.write_str(
                 "closed by the peer, which said nothing: a health check does so, and a Proxy that \
                  wants credentials",
             ),

@@ -391,7 +391,7 @@ impl Dispatch {
             return Some(Disconnect::Closed);
         }
         if self.context.member.is_none() && self.credentials.is_none() {
-            return Some(Disconnect::Unheard);
+            return Some(Disconnect::SaidNothing);
         }
         self.unanswered += 1;
         let is_known = self.accepted.is_some() && self.accepted == self.credentials;
