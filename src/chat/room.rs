@@ -144,3 +144,52 @@ impl Room {
         self.missed.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::UpdateQueue;
+
+    /// A queue in which there is no room.
+    struct Full;
+
+    impl UpdateQueue for Full {
+        fn free(&self) -> usize {
+            0
+        }
+
+        fn capacity(&self) -> usize {
+            usize::MAX
+        }
+
+        fn is_closed(&self) -> bool {
+            false
+        }
+
+        fn buffer(&self) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn set_staged(&self, _before: usize, _now: usize) {}
+        fn send_updates(&self, _lines: Vec<u8>, _updates: u64) {}
+        fn send_replies(&self, _lines: Vec<u8>) {}
+    }
+
+    #[test]
+    fn a_full_queue_is_the_reason_whichever_server_comes_last() {
+        let full = ItemEventListener::new(|| 5);
+        full.attach(Arc::new(Full));
+        full.open(ITEM, b"1", false);
+        let gone = ItemEventListener::new(|| 5);
+        let connection = Connection::new("data".into());
+        for listeners in [[&full, &gone], [&gone, &full]] {
+            let room = Room::default();
+            for listener in listeners {
+                room.enter(listener, &connection);
+            }
+            let event = Fields::new().field("message", "a");
+            assert_eq!(room.publish(&event), Err(Unsent::Congested));
+            assert_eq!(room.missed(), 0, "what nobody got is refused, not missed");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! One open connection to a Proxy: hello, serve, disconnect.
 //!
-//! Two threads a connection: one reads and serves, the other writes. What is served, and who opened the
-//! connection, is none of its business.
+//! Two threads a connection: one reads and serves, the other writes. What is served is none of its
+//! business; who opened it decides whether the hello may carry credentials, and what silence means.
 
 use super::abort::AbortOnPanic;
 use super::config::Context;
