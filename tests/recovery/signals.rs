@@ -271,13 +271,17 @@ fn the_state_is_one_line() {
     setup.metadata.say(SESSION, "one").unwrap();
     setup.metadata.say(SESSION, "two").unwrap();
     setup.metadata.say("S3", "from nobody").unwrap_err();
-    setup.adapter.signal("USR1");
-    let line = setup.adapter.wait_for_log(&["relayed"]);
+    // What a Proxy has read already may be counted as queued for a moment.
+    let mut lines = (1..=1000).map(|nth| {
+        setup.adapter.signal("USR1");
+        setup.adapter.wait_for_log_nth(&["relayed"], nth)
+    });
+    let line = lines.find(|line| line.matches(" 0 bytes queued").count() == 2);
+    let line = line.expect("empty queues");
     for part in [
         "metadata serving, ARI 1.9.1",
         "data serving, ARI 1.9.1",
         "0 reconnections",
-        "0 bytes queued",
         "2 sessions",
         "2 relayed",
         "1 refused",

@@ -84,7 +84,7 @@ fn what_waits_on_the_old_data_connection_is_counted_as_lost() {
     // What was on its way may still come; then there is an end.
     await_end(old);
     let state = await_state(&adapter, "nothing waits", |state| {
-        state.matches("0 bytes queued").count() == 2
+        state.matches(" 0 bytes queued").count() == 2
     });
     assert_eq!(number(&state, " lost"), count, "{state}");
     data.connection = proxies.data.connection;

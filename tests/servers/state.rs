@@ -15,7 +15,7 @@ fn of_one_server_all_is_in_one_line() {
     let (adapter, _servers, mut proxies) = called(1);
     all_hear(&mut proxies, 0, "hello");
     let state = await_state(&adapter, "empty queues", |state| {
-        state.matches("0 bytes queued").count() == 2
+        state.matches(" 0 bytes queued").count() == 2
     });
     assert_eq!(
         bare(&state),
@@ -35,7 +35,7 @@ fn of_two_servers_there_are_sums_and_then_a_line_for_each_connection() {
     let (adapter, servers, mut proxies) = called(2);
     all_hear(&mut proxies, 0, "hello");
     let state = await_state(&adapter, "empty queues", |state| {
-        state.matches("0 bytes queued").count() == 2
+        state.matches(" 0 bytes queued").count() == 2
     });
     assert_eq!(
         bare(&state),
@@ -66,7 +66,7 @@ fn of_many_servers_some_of_those_that_are_missing_are_named() {
     let adapter = command().args(hosts(&servers)).start();
     let _first = Proxies::accepted(&servers[0], "one").in_room();
     let state = await_state(&adapter, "empty queues", |state| {
-        state.matches("0 bytes queued").count() == 2
+        state.matches(" 0 bytes queued").count() == 2
     });
     let missing = servers[1..5].iter();
     let missing = missing.map(|server| format!("metadata 127.0.0.1:{}", server.metadata.port()));
@@ -104,7 +104,7 @@ fn of_servers_that_connect_those_are_told_that_are_there() {
     ];
     all_hear(&mut proxies, 0, "hello");
     let state = await_state(&adapter, "empty queues", |state| {
-        state.matches("0 bytes queued").count() == 2
+        state.matches(" 0 bytes queued").count() == 2
     });
     assert_eq!(
         bare(&state),
