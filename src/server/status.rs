@@ -183,3 +183,38 @@ impl fmt::Display for Connections {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_thread_that_misses_its_heartbeat_is_noticed() {
+        let interval = Some(Duration::ZERO);
+        let all: Vec<_> = (0..4)
+            .map(|late| {
+                let connections = Connections::default();
+                let status = ["one", "two"].map(|name| Arc::new(Status::new(name, interval)));
+                status.iter().for_each(|status| connections.add(status));
+                let ports = [(); 2].map(|()| connections.listening(interval));
+                assert!(connections.is_alive());
+                let [_, last] = &status;
+                [&last.reader, &last.writer, &*ports[0], &*ports[1]][late].beat();
+                (connections, status, ports)
+            })
+            .collect();
+        let start = Instant::now();
+        while all.iter().any(|(connections, ..)| connections.is_alive()) {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "one is not missed"
+            );
+        }
+        for (connections, [_, last], ports) in &all {
+            // A connection that is gone is missed no more, and an accepting thread that has ended.
+            connections.remove(last);
+            ports.iter().for_each(|port| port.stop());
+            assert!(connections.is_alive());
+        }
+    }
+}
