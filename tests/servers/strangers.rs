@@ -153,10 +153,8 @@ fn silence_and_half_lines_keep_nobody_from_connecting_or_from_ending() {
     }
     still_serves(&ports, &mut proxies);
     let state = state(&adapter);
-    assert!(
-        state.contains("; not serving: metadata 127.0.0.1:"),
-        "{state}"
-    );
+    // Which of them are left is a matter of chance: eight of one address, both sides together.
+    assert!(state.contains("; not serving: "), "{state}");
     end(adapter);
     for mut connection in open.into_iter().filter(|it| it.keepalives() == 0) {
         connection.expect_last_lines();
