@@ -13,7 +13,7 @@ fn a_loop_of_the_same_failure_is_said_once() {
         connection.send("10c3|DP");
         connection.close();
     }
-    adapter.wait_for_log_nth(&["data", "closed the connection; next try"], 5);
+    adapter.wait_for_log_nth(&[" data ", "closed the connection; next try"], 5);
     let log = adapter.log();
     let logged = |level: &str| {
         let lines = log.lines().filter(|line| line.contains(level));
@@ -43,7 +43,7 @@ fn a_loop_of_short_service_is_said_once_and_that_it_ended_too() {
         connection.expect_matching("EOS", |line| line.contains("|EOS|"));
         connection.expect("1c|SUB|V");
         if n == flaps {
-            adapter.wait_for_log(&["INFO", "data", "serving for 10 s now, ARI 1.9.1"]);
+            adapter.wait_for_log(&["INFO", " data ", "serving for 10 s now, ARI 1.9.1"]);
             log = adapter.log();
             break;
         }
@@ -75,8 +75,8 @@ fn a_failure_that_changes_is_said_again() {
     connection.send("10c3|DP");
     server.data.close();
     connection.close();
-    adapter.wait_for_log(&["WARN", "data", "closed the connection"]);
-    adapter.wait_for_log(&["WARN", "data", "refused"]);
+    adapter.wait_for_log(&["WARN", " data ", "closed the connection"]);
+    adapter.wait_for_log(&["WARN", " data ", "refused"]);
 }
 
 #[test]

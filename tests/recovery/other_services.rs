@@ -21,7 +21,7 @@ fn a_service_that_shows_what_it_is_is_named_at_once_and_left_alone_for_a_while()
         let mut connection = server.data.accept();
         connection.expect_rac();
         connection.send(said);
-        let line = adapter.wait_for_log(&["warn", "data", "looks like", name, "--data_rrport"]);
+        let line = adapter.wait_for_log(&["warn", " data ", "looks like", name, "--data_rrport"]);
         assert!(announced_wait(&line) > 20_000, "{line}");
         connection.expect_closed();
     }
@@ -65,7 +65,7 @@ fn a_line_that_never_ends_is_given_up_however_it_trickles() {
             Ok(0) | Err(_) => break,
         }
     }
-    let line = adapter.wait_for_log(&["data", "given up", "a line without end: xxx"]);
+    let line = adapter.wait_for_log(&[" data ", "given up", "a line without end: xxx"]);
     assert!(announced_wait(&line) > 20_000, "{line}");
 }
 
@@ -76,9 +76,14 @@ fn a_reset_at_the_hello_and_a_refusal_may_mean_another_adapter() {
     connection.expect_rac();
     server.data.close();
     connection.abort();
-    let words = ["warn", "data", "lost at the hello", "another adapter"];
+    let words = ["warn", " data ", "lost at the hello", "another adapter"];
     assert!(announced_wait(&adapter.wait_for_log(&words)) < 1000);
-    let words = ["warn", "data", "refused", "or another adapter is connected"];
+    let words = [
+        "warn",
+        " data ",
+        "refused",
+        "or another adapter is connected",
+    ];
     adapter.wait_for_log(&words);
 }
 
@@ -90,7 +95,7 @@ fn the_first_failure_says_that_repeats_are_summed_up() {
     server.data.close();
     connection.close();
     let summed = "what repeats is summed up once a minute";
-    adapter.wait_for_log(&["data", "the Proxy closed the connection", summed]);
-    let line = adapter.wait_for_log(&["data", "refused"]);
+    adapter.wait_for_log(&[" data ", "the Proxy closed the connection", summed]);
+    let line = adapter.wait_for_log(&[" data ", "refused"]);
     assert!(!line.contains(summed), "{line}");
 }

@@ -28,7 +28,7 @@ fn it_ends_while_it_waits_for_a_server_that_is_away() {
     server.metadata.close();
     server.data.close();
     adapter.wait_for_log(&["metadata", "next try"]);
-    adapter.wait_for_log(&["data", "next try"]);
+    adapter.wait_for_log(&[" data ", "next try"]);
     adapter.signal("TERM");
     assert_eq!(adapter.wait().code(), 0);
 }

@@ -13,26 +13,31 @@ use std::time::{Duration, Instant};
 /// The longest that it may take to notice: half a minute, and what a busy machine adds.
 const NOTICED: Duration = Duration::from_secs(35);
 
-/// Addresses that are set aside for documentation: no real network has them.
-const HERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// Addresses that are set aside for measurements: no real network has them. Each run has some of its own.
+const NETWORK: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 
 /// A host of its own, joined to this one by a cable.
 struct Host {
     name: String,
+    /// The address of this end of the cable.
+    here: Ipv4Addr,
 }
 
 impl Host {
     fn new() -> Option<Host> {
+        let own = NETWORK.to_bits() | (process::id() & 0x7fff) << 2;
+        let [here, there_address] = [1, 2].map(|end| Ipv4Addr::from_bits(own | end));
         let host = Host {
             name: format!("ca{}", process::id()),
+            here,
         };
         let (name, there) = (&host.name, format!("{}b", host.name));
         let commands = [
             format!("netns add {name}"),
             format!("link add {name}a type veth peer name {there} netns {name}"),
-            format!("address add {HERE}/30 dev {name}a"),
+            format!("address add {here}/30 dev {name}a"),
             format!("link set {name}a up"),
-            format!("-n {name} address add 198.51.100.2/30 dev {there}"),
+            format!("-n {name} address add {there_address}/30 dev {there}"),
             format!("-n {name} link set {there} up"),
         ];
         commands.iter().all(|command| ip(command)).then_some(host)
@@ -40,7 +45,7 @@ impl Host {
 
     /// Runs the adapter there.
     fn adapter(&self, arguments: &[&str]) -> (Adapter, [TcpListener; 2]) {
-        let listeners = [(); 2].map(|()| TcpListener::bind((HERE, 0)).expect("a port"));
+        let listeners = [(); 2].map(|()| TcpListener::bind((self.here, 0)).expect("a port"));
         let port = |n: usize| {
             listeners[n]
                 .local_addr()
@@ -55,7 +60,7 @@ impl Host {
                 &self.name,
                 env!("CARGO_BIN_EXE_chat-adapter"),
             ])
-            .args(["--host", &HERE.to_string()])
+            .args(["--host", &self.here.to_string()])
             .args(["--metadata_rrport", &port(0), "--data_rrport", &port(1)])
             .args(arguments)
             .start();
@@ -99,7 +104,7 @@ fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
     let adapters = [&["--keepalive", "1000"], &["--keepalive", "0"]].map(|arguments| {
         let (adapter, listeners) = host.adapter(arguments);
         adapter.wait_for_log(&["metadata", "connected to"]);
-        adapter.wait_for_log(&["data 198", "connected to"]);
+        adapter.wait_for_log(&[" data 198", "connected to"]);
         let connections = [Side::Metadata, Side::Data].map(|side| {
             let (stream, _) = listeners[side as usize].accept().expect("a connection");
             let mut connection = Connection::over_tcp("vanishing", stream);
@@ -107,7 +112,7 @@ fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
             connection
         });
         adapter.wait_for_log(&["metadata", "serving"]);
-        adapter.wait_for_log(&["data", "serving"]);
+        adapter.wait_for_log(&[" data ", "serving"]);
         (adapter, connections, listeners)
     });
     // One that is still waiting for the inits, of which nothing may be blamed on its credentials.

@@ -142,7 +142,7 @@ fn a_proxy_that_does_not_trust_the_adapter_is_understood() {
     let config = proxy(&[&TLS13], &place.own, None);
     let refused = Peer::call(place.port(Side::Data), &config, "other.example.com");
     assert!(refused.is_err());
-    adapter.wait_for_log(&["data", "refuses the certificate", "remote_host"]);
+    adapter.wait_for_log(&[" data ", "refuses the certificate", "remote_host"]);
     Peer::call(place.port(Side::Data), &config, NAME).expect("a handshake");
 }
 
@@ -249,7 +249,7 @@ fn an_end_in_good_order_is_one_of_tls() {
     let (peer, mut metadata) = place.meet_metadata(&proxy(&[&TLS13], &place.own, None));
     let (other, _data) = place.meet_data(&proxy(&[&TLS12], &place.own, None));
     other.close_notify();
-    adapter.wait_for_log(&["data 127.0.0.1", "the Proxy closed the connection"]);
+    adapter.wait_for_log(&[" data 127.0.0.1", "the Proxy closed the connection"]);
     adapter.signal("TERM");
     metadata.connection.expect_closed();
     assert!(peer.received_close_notify());

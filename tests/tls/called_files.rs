@@ -19,12 +19,12 @@ fn a_renewed_certificate_is_shown_to_whoever_comes_next() {
     // Half way through, the two do not go together: the old ones serve on.
     let (_peer, mut data) = place.meet_data(&old);
     let key = place.files.path("server.key");
-    adapter.wait_for_log(&["error", "data", &key, "does not hold the key", "used on"]);
+    adapter.wait_for_log(&["error", " data ", &key, "does not hold the key", "used on"]);
     place.show(&renewed);
     place.turned_away(&old);
     let (peer, _data) = place.meet_data(&proxy(&[&TLS13], &renewed, None));
     assert_eq!(peer.tls().peer_certificates(), Some(&renewed.chain[..]));
-    adapter.wait_for_log(&["info", "data", "the certificate can be read again"]);
+    adapter.wait_for_log(&["info", " data ", "the certificate can be read again"]);
     // Who is there already stays, unless another takes its place.
     first.close_session("S1");
     data.connection.expect_closed();
@@ -42,15 +42,15 @@ fn new_authorities_count_for_whoever_comes_next_and_bad_ones_do_not() {
     let (_peer, mut first) = place.meet_metadata(&by_old);
     let file = place.files.write("clients.pem", "");
     drop(place.meet_data(&by_old));
-    adapter.wait_for_log(&["error", "data", &file, "is empty", "used on"]);
+    adapter.wait_for_log(&["error", " data ", &file, "is empty", "used on"]);
     std::fs::remove_file(&file).expect("to remove it");
     drop(place.meet_data(&by_old));
-    adapter.wait_for_log(&["error", "data", &file, "cannot be read", "used on"]);
+    adapter.wait_for_log(&["error", " data ", &file, "cannot be read", "used on"]);
     place.files.write("clients.pem", new.pem());
     place.turned_away(&by_old);
     adapter.wait_for_log(&["unknown issuer of the Proxy's certificate: \"Old\""]);
     drop(place.meet_data(&by_new));
-    adapter.wait_for_log(&["info", "data", "what is trusted can be read again"]);
+    adapter.wait_for_log(&["info", " data ", "what is trusted can be read again"]);
     first.close_session("S1");
 }
 

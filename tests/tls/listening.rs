@@ -76,7 +76,7 @@ impl Place {
     pub(crate) fn start(&self, command: Command) -> Adapter {
         let adapter = command.start();
         for side in ["metadata", "data"] {
-            adapter.wait_for_log(&[&format!("{side} {}", self.address), "listening"]);
+            adapter.wait_for_log(&[&format!(" {side} {}", self.address), ": listening"]);
         }
         adapter
     }

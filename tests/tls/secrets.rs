@@ -182,7 +182,7 @@ fn exchange(source: Source) {
     connection.expect_rac();
     connection.send_line(&rac.line);
     connection.send(&rac.line[..rac.line.len() - 3]);
-    adapter.wait_for_log(&["data", "before the init"]);
+    adapter.wait_for_log(&[" data ", "before the init"]);
     peer.close_notify();
     drop(connection);
 
