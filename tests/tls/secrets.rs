@@ -174,17 +174,25 @@ fn exchange(source: Source) {
         metadata.connection.expect_closed();
     }
 
-    // The whole hello comes back, and half of it, before the init.
+    // Half the hello comes back before the init, and then the whole of it.
     data_peer.close_notify();
     drop((data_peer, data));
-    let peer = ports.data.meet(&config);
-    let mut connection = peer.connection("data");
-    connection.expect_rac();
-    connection.send_line(&rac.line);
-    connection.send(&rac.line[..rac.line.len() - 3]);
-    adapter.wait_for_log(&[" data ", "before the init"]);
-    peer.close_notify();
-    drop(connection);
+    let whole = format!("{}\r\n", rac.line);
+    for (part, words) in [
+        (
+            &rac.line[..rac.line.len() - 3],
+            "closed the connection; next try in",
+        ),
+        (&whole, "is a remote adapter, too"),
+    ] {
+        let peer = ports.data.meet(&config);
+        let mut connection = peer.connection("data");
+        connection.expect_rac();
+        connection.send(part);
+        peer.close_notify();
+        connection.expect_closed();
+        adapter.wait_for_log(&[" data ", words]);
+    }
 
     // And in the end the server does not want us any more.
     let mut connection = ports.metadata.meet(&config).connection("metadata");
