@@ -2,7 +2,7 @@
 
 use super::affinity::Member;
 use super::allow::Network;
-use super::credentials::SharedCredentials;
+use super::credentials::Credentials;
 use super::failures::Failures;
 use super::outbox::AllQueued;
 use super::served_proxies::ServedProxies;
@@ -18,8 +18,8 @@ use std::time::Duration;
 pub(super) struct Config {
     /// The adapter as it names itself.
     pub product: String,
-    /// What to say in the hello, if anything.
-    pub credentials: SharedCredentials,
+    /// What to say in the hello, if anything; it may be changed for connections to come.
+    pub credentials: Arc<Mutex<Option<Credentials>>>,
     /// TLS, if it is wanted.
     pub tls: Option<tls::Settings>,
     /// Who may connect to us; everybody if there are none.

@@ -74,7 +74,7 @@ impl ProxyConnection {
         context.status.set(Phase::Opening);
         // Not for whoever connects.
         let is_trusted = context.member.is_some() || config.verifies_clients();
-        let credentials = config.credentials.get().filter(|_| is_trusted);
+        let credentials = lock(&config.credentials).clone().filter(|_| is_trusted);
         let reason = self.serve(transport, waker, credentials);
         // Whoever waits for the end waits for the account of losses, too.
         drop(serving);

@@ -1,8 +1,6 @@
 //! User and password for a Proxy that demands them (section 3).
 
-use crate::provider::lock;
 use std::fmt;
-use std::sync::{Arc, Mutex};
 
 /// A text that must not be seen: no log, panic or debug output can show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,20 +31,6 @@ pub struct Credentials {
     pub user: String,
     /// What must not be seen.
     pub password: Secret,
-}
-
-/// Credentials that may be changed for connections to come.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SharedCredentials(Arc<Mutex<Option<Credentials>>>);
-
-impl SharedCredentials {
-    pub(super) fn get(&self) -> Option<Credentials> {
-        lock(&self.0).clone()
-    }
-
-    pub(super) fn set(&self, credentials: Option<Credentials>) {
-        *lock(&self.0) = credentials;
-    }
 }
 
 #[cfg(test)]

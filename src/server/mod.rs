@@ -325,13 +325,13 @@ impl Servers {
 
     /// Changes user and password for connections to come.
     pub fn set_credentials(&self, credentials: Option<Credentials>) {
-        self.config.credentials.set(credentials);
+        *lock(&self.config.credentials) = credentials;
     }
 
     /// User and password that connections to come will use.
     #[must_use]
     pub fn current_credentials(&self) -> Option<Credentials> {
-        self.config.credentials.get()
+        lock(&self.config.credentials).clone()
     }
 
     /// Finds out what can be known without connecting: the host's addresses, what the files for TLS
