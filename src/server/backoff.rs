@@ -19,17 +19,11 @@ pub const SERVED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
-    random: RandomState,
-    draws: u64,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Backoff {
-            next: FIRST,
-            random: RandomState::new(),
-            draws: 0,
-        }
+        Backoff { next: FIRST }
     }
 }
 
@@ -38,26 +32,26 @@ impl Backoff {
     pub fn next_wait(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(LONGEST);
-        self.shortened(wait)
+        shortened(wait)
     }
 
     /// The wait after something that only a person can mend. The next ordinary failure waits
     /// longest too.
     pub fn next_long_wait(&mut self) -> Duration {
         self.next = LONGEST;
-        self.shortened(LONG)
+        shortened(LONG)
     }
 
     /// A connection has served.
     pub fn reset(&mut self) {
         self.next = FIRST;
     }
+}
 
-    fn shortened(&mut self, wait: Duration) -> Duration {
-        self.draws += 1;
-        let share = self.random.hash_one(self.draws) % 200; // thousandths
-        wait - wait * share as u32 / 1000
-    }
+fn shortened(wait: Duration) -> Duration {
+    // A new one has new keys, and so gives another number each time.
+    let share = RandomState::new().hash_one(()) % 200; // thousandths
+    wait - wait * share as u32 / 1000
 }
 
 #[cfg(test)]
