@@ -44,11 +44,6 @@ impl Config {
         let tls = self.tls.as_ref();
         tls.is_some_and(tls::Settings::verifies_clients)
     }
-
-    /// Whether not everybody who connects to us is let in.
-    pub fn is_guarded(&self) -> bool {
-        !self.allow.is_empty() || self.verifies_clients()
-    }
 }
 
 /// What is the same for all connections to one Proxy.

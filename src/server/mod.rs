@@ -411,7 +411,7 @@ impl Servers {
 
     /// The addresses to listen on for one side, which must be guarded.
     fn listened(&self, port: u16) -> Result<Vec<listening::Place<'_>>, StartError> {
-        let is_guarded = self.config.is_guarded();
+        let is_guarded = !self.config.allow.is_empty() || self.config.verifies_clients();
         listening::resolve(&self.listen, port, is_guarded).map_err(StartError::Listen)
     }
 
