@@ -26,8 +26,7 @@ impl SessionStore {
     pub fn with_journal(path: &Path, servers: Option<usize>) -> Result<Arc<SessionStore>, String> {
         let name = Escaped::of(path).to_string();
         let path = path.to_owned();
-        let store = |queue| SessionStore::new(servers).with_queue(queue);
-        start_with(&name, LOAD, store, move || Found::at(&path))
+        start_with(&name, LOAD, servers, move || Found::at(&path))
     }
 
     /// What a start would find in the journal at that path, in a line. Takes no lock and changes nothing.
@@ -101,11 +100,11 @@ impl Found {
 fn start_with(
     name: &str,
     limit: Duration,
-    store: impl FnOnce(Queue) -> SessionStore,
+    servers: Option<usize>,
     find: impl FnOnce() -> Result<Found, String> + Send + 'static,
 ) -> Result<Arc<SessionStore>, String> {
     let (queue, events) = journal::queue();
-    let store = Arc::new(store(queue.clone()));
+    let store = Arc::new(SessionStore::new(servers).with_queue(queue.clone()));
     let (ready, found) = bounded(1);
     let owned = Arc::clone(&store);
     let run = move || {
@@ -134,7 +133,7 @@ fn start_with(
                  with the next end of the adapter",
                 limit.as_secs()
             );
-            Ok(Arc::new(store.without_journal()))
+            Ok(Arc::new(SessionStore::new(servers)))
         }
         // It was read at the last moment.
         Err(_) => Ok(store),
@@ -339,8 +338,7 @@ mod tests {
             told.recv().unwrap();
             Found::at(&slow)
         };
-        let store = |journal| SessionStore::new(None).with_queue(journal);
-        let store = start_with("sessions", Duration::ZERO, store, find).unwrap();
+        let store = start_with("sessions", Duration::ZERO, None, find).unwrap();
         let mut served = ServedSessions::new(Arc::clone(&store));
         assert_eq!(served.begin(Some("one")).kept, None);
         go.send(()).unwrap();

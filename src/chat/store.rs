@@ -91,11 +91,6 @@ impl SessionStore {
         }
     }
 
-    /// The same without a journal.
-    pub(super) fn without_journal(&self) -> SessionStore {
-        SessionStore::new(self.servers)
-    }
-
     /// The sessions to start with are these, unless it is too late; says whether it is not.
     pub(super) fn install(&self, restored: Restored) -> bool {
         let mut instances = self.lock();
