@@ -6,7 +6,6 @@ use super::heartbeat::Heartbeat;
 use super::init::OPENING_LINE;
 use super::outbox::Outbox;
 use super::shutdown::Shutdown;
-use super::tls::is_record_limit;
 use super::waker::Source;
 use crate::ari::framing::LineBuffer;
 use std::io::{ErrorKind, Read};
@@ -67,7 +66,8 @@ impl Reader<'_> {
                         ErrorKind::UnexpectedEof if dispatch.is_opening() => {
                             dispatch.end_of_stream(lines.pending(), false)
                         }
-                        _ if is_record_limit(&error) => Some(Disconnect::RecordLimit),
+                        // No socket's: a session of TLS may encrypt no more.
+                        ErrorKind::QuotaExceeded => Some(Disconnect::RecordLimit),
                         _ => None,
                     };
                     return reason.unwrap_or_else(|| Disconnect::broken("reading", error));

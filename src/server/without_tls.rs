@@ -21,10 +21,6 @@ pub enum Settings {}
 pub(super) type Tls = Settings;
 pub(super) type Session = Settings;
 
-pub(super) fn is_record_limit(_: &io::Error) -> bool {
-    false
-}
-
 impl Settings {
     pub(super) fn new(settings: Settings, _: &str) -> Result<Tls, TlsError> {
         match settings {}

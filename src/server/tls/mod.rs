@@ -16,7 +16,7 @@ mod session;
 mod trust;
 
 pub use error::TlsError;
-pub(super) use session::{Session, is_record_limit};
+pub(super) use session::Session;
 
 use super::heartbeat::Heartbeat;
 use crate::ari::escape::Escaped;

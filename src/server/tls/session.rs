@@ -12,7 +12,6 @@ use super::explain::Stage;
 use super::handshake::handshake;
 use crate::provider::lock;
 use rustls::{Connection, ProtocolVersion};
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
@@ -32,26 +31,6 @@ const RECORD_SIZE: usize = 16 << 10;
 
 /// How long `close_notify` may take to leave; the peer may not be reading.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The session has encrypted as many records as it may. This is inside the [`io::Error`] with which
-/// [`Reader`] then ends.
-#[derive(Debug)]
-struct RecordLimit;
-
-impl fmt::Display for RecordLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the session has encrypted as much as it may")
-    }
-}
-
-impl std::error::Error for RecordLimit {}
-
-/// Whether a read ended because of [`RecordLimit`].
-pub fn is_record_limit(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|error| error.is::<RecordLimit>())
-}
 
 /// An established session.
 #[derive(Debug)]
@@ -184,7 +163,9 @@ impl Session {
 
 /// The half of a session that is read.
 ///
-/// An error of its source is passed on as it is. Nothing is lost by that: a later read goes on.
+/// An error of its source is passed on as it is. Nothing is lost by that: a later read goes on. When the
+/// session has encrypted as many records as it may, the error is of kind `QuotaExceeded`, which no socket
+/// has.
 #[derive(Debug)]
 pub struct Reader<'a, S, F> {
     session: &'a Session,
@@ -260,7 +241,7 @@ impl<S: Read, F: FnMut()> Read for Reader<'_, S, F> {
             }
         }
         match self.session.is_limit_reached() {
-            true => Err(io::Error::other(RecordLimit)),
+            true => Err(io::ErrorKind::QuotaExceeded.into()),
             // A record may come a byte at a time: whoever reads has other things to see to meanwhile.
             false => Err(io::ErrorKind::Interrupted.into()),
         }
@@ -427,7 +408,7 @@ mod tests {
         assert!(session.is_limit_reached());
         // Nothing is read any more, not even the end of the stream.
         let error = session.reader(io::empty(), || {}).read(&mut [0; 8]);
-        assert!(is_record_limit(&error.unwrap_err()));
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
         // What has to be said until then still can be.
         let before = out.len();
         session.seal(b"the last word\r\n", &mut out).unwrap();
@@ -452,7 +433,7 @@ mod tests {
             session.lock().records_left = 1;
             let source = Reaches(&session, woken);
             let error = session.reader(source, || {}).read(&mut [0; 8]);
-            assert!(is_record_limit(&error.unwrap_err()));
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
         }
     }
 
@@ -470,7 +451,8 @@ mod tests {
         session.lock().records_left = 0;
         reader.read_exact(&mut part).unwrap();
         assert_eq!(&part, b"ne\r\n");
-        assert!(is_record_limit(&reader.read(&mut part).unwrap_err()));
+        let error = reader.read(&mut part).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
     }
 
     #[test]
