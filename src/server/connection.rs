@@ -64,9 +64,9 @@ impl ProxyConnection {
     ) -> Disconnect {
         let (context, config) = (&self.context, &self.context.config);
         let serving = config.shutdown.serving(waker);
-        match transport {
-            Transport::Plain(_) => context.connection.step(how),
-            Transport::Tls(session) => {
+        match &transport.tls {
+            None => context.connection.step(how),
+            Some(session) => {
                 let agreed = session.negotiated();
                 context.connection.step(format_args!("{how}, {agreed}"))
             }
@@ -132,7 +132,7 @@ impl ProxyConnection {
                     return (reason, None, false, Instant::now());
                 }
             };
-            let source = Source::new(Arc::clone(transport.socket()), Arc::clone(waker));
+            let source = Source::new(Arc::clone(&transport.socket), Arc::clone(waker));
             let mut input = transport.reader(&source, || outbox.send(Item::Flush));
             let reader = Reader {
                 source: &source,
@@ -144,7 +144,7 @@ impl ProxyConnection {
             let ended_at = Instant::now();
             // A writer that broke has ended the stream for the reader.
             let writer_broke = outbox.is_closed();
-            let reason = unless_hello_unread(reason, transport.socket(), &config.shutdown);
+            let reason = unless_hello_unread(reason, &transport.socket, &config.shutdown);
             // From here on nobody sends: what was answered with success is queued.
             is_opening = self.dispatch.is_opening();
             is_unheard = self.dispatch.is_unheard(&[]);
@@ -159,7 +159,7 @@ impl ProxyConnection {
                 || finished.recv_timeout(WRITE_OUT) == Err(RecvTimeoutError::Timeout)
             {
                 // A writer that the peer keeps waiting returns then.
-                let _ = transport.socket().shutdown(net::Shutdown::Both);
+                let _ = transport.socket.shutdown(net::Shutdown::Both);
             }
             let ended = writer.join().ok();
             (reason, ended, writer_broke, ended_at)

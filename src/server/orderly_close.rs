@@ -18,7 +18,7 @@ const CHECK_EVERY: Duration = Duration::from_millis(20);
 /// A socket that is closed with bytes unread makes TCP take back what the peer has not read yet;
 /// so what it sends meanwhile is read and dropped, until it ends its side, or until `deadline`.
 pub fn close(transport: &Transport, deadline: Instant) -> bool {
-    let mut socket: &TcpStream = transport.socket();
+    let mut socket: &TcpStream = &transport.socket;
     match transport.close_notify() {
         // A peer that does not read: it has the more to wait for.
         Err(error) if error.kind() == ErrorKind::WouldBlock => {}

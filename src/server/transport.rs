@@ -16,11 +16,11 @@ use std::time::Instant;
 
 /// An open connection.
 #[derive(Debug)]
-pub enum Transport {
+pub struct Transport {
     /// TCP.
-    Plain(Arc<TcpStream>),
-    /// TLS over it.
-    Tls(Box<Session>),
+    pub socket: Arc<TcpStream>,
+    /// TLS over it, if it is wanted.
+    pub tls: Option<Session>,
 }
 
 impl Transport {
@@ -34,20 +34,9 @@ impl Transport {
         connection: &Connection,
         heartbeat: &Heartbeat,
     ) -> Result<Transport, Disconnect> {
-        let Some(tls) = tls else {
-            return Ok(Transport::Plain(socket));
-        };
-        let session = tls.open(socket, connection, heartbeat);
-        let session = session.map_err(Disconnect::Tls)?;
-        Ok(Transport::Tls(Box::new(session)))
-    }
-
-    /// The socket underneath.
-    pub fn socket(&self) -> &Arc<TcpStream> {
-        match self {
-            Transport::Plain(socket) => socket,
-            Transport::Tls(session) => session.socket(),
-        }
+        let tls = tls.map(|tls| tls.open(Arc::clone(&socket), connection, heartbeat));
+        let tls = tls.transpose().map_err(Disconnect::Tls)?;
+        Ok(Transport { socket, tls })
     }
 
     /// What is read, given what comes in on the socket. `on_output` is called when TLS has something
@@ -57,9 +46,9 @@ impl Transport {
         source: impl Read + 'a,
         on_output: impl FnMut() + 'a,
     ) -> Box<dyn Read + 'a> {
-        match self {
-            Transport::Plain(_) => Box::new(source),
-            Transport::Tls(session) => Box::new(session.reader(source, on_output)),
+        match &self.tls {
+            None => Box::new(source),
+            Some(session) => Box::new(session.reader(source, on_output)),
         }
     }
 
@@ -76,8 +65,8 @@ impl Transport {
     ) -> Result<(), (u64, io::Error)> {
         // Where each batch begins in what is written.
         let mut starts = [0; MAX_BATCHES];
-        let written = match self {
-            Transport::Plain(socket) => {
+        let written = match &self.tls {
+            None => {
                 let mut slices = [IoSlice::new(&[]); MAX_BATCHES];
                 let mut at = 0;
                 for ((batch, slice), start) in batches.iter().zip(&mut slices).zip(&mut starts) {
@@ -85,9 +74,9 @@ impl Transport {
                     *start = at;
                     at += batch.lines.len();
                 }
-                write_all(socket, &mut slices[..batches.len()], stall)
+                write_all(&self.socket, &mut slices[..batches.len()], stall)
             }
-            Transport::Tls(session) => {
+            Some(session) => {
                 ciphertext.clear();
                 let mut sealed = Ok(());
                 for (batch, start) in batches.iter().zip(&mut starts) {
@@ -97,7 +86,7 @@ impl Transport {
                 let sealed = sealed.and_then(|()| session.seal(&[], ciphertext));
                 let written = sealed.map_err(|error| (0, error)).and_then(|()| {
                     let slices = &mut [IoSlice::new(ciphertext)];
-                    write_all(session.socket(), slices, stall)
+                    write_all(&self.socket, slices, stall)
                 });
                 if ciphertext.capacity() > MAX_REUSABLE_SIZE {
                     *ciphertext = Vec::new();
@@ -117,7 +106,7 @@ impl Transport {
 
     /// Whether a session of TLS has encrypted as much as it may.
     pub fn is_limit_reached(&self) -> bool {
-        matches!(self, Transport::Tls(session) if session.is_limit_reached())
+        self.tls.as_ref().is_some_and(Session::is_limit_reached)
     }
 
     /// Ends what is sent by TLS, if it is TLS.
@@ -125,16 +114,13 @@ impl Transport {
     /// # Errors
     /// The system's.
     pub fn close_notify(&self) -> io::Result<()> {
-        match self {
-            Transport::Plain(_) => Ok(()),
-            Transport::Tls(session) => session.finish(),
-        }
+        self.tls.as_ref().map_or(Ok(()), Session::finish)
     }
 
     /// Puts an end into the words of TLS, if TLS is what it is about. `is_opening`: before the
     /// peer said anything.
     pub fn explain(&self, reason: Disconnect, is_opening: bool) -> Disconnect {
-        let Transport::Tls(session) = self else {
+        let Some(session) = &self.tls else {
             return reason;
         };
         let error = match &reason {

@@ -51,9 +51,6 @@ impl Settings {
     ) -> Result<Session, TlsError> {
         match *self {}
     }
-    pub(super) fn socket(&self) -> &Arc<TcpStream> {
-        match *self {}
-    }
     pub(super) fn negotiated(&self) -> String {
         match *self {}
     }

@@ -87,7 +87,7 @@ impl<'a> Writer<'a> {
             last_write: Instant::now(),
             batches: Vec::with_capacity(MAX_BATCHES),
             ciphertext: Vec::new(),
-            stall: StallDetector::new(transport.socket(), connection, heartbeat),
+            stall: StallDetector::new(&transport.socket, connection, heartbeat),
             check_at: None,
         }
     }
@@ -101,7 +101,7 @@ impl<'a> Writer<'a> {
             Err((lost, error)) => {
                 self.outbox.close();
                 // It is broken; the reader still gets what came in before.
-                let _ = self.transport.socket().shutdown(Shutdown::Both);
+                let _ = self.transport.socket.shutdown(Shutdown::Both);
                 (lost, Some(error))
             }
         };
@@ -248,7 +248,10 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let addresses = [listener.local_addr().unwrap()];
         let (socket, _) = socket::connect(&addresses, &heartbeat).unwrap();
-        let transport = Transport::Plain(Arc::new(socket));
+        let transport = Transport {
+            socket: Arc::new(socket),
+            tls: None,
+        };
         let (outbox, items) = Outbox::new(Default::default());
         let connection = Connection::new("data".into());
         let writer = Writer::new(
@@ -371,7 +374,7 @@ mod tests {
             // With data unread, a close is a reset.
             writer
                 .transport
-                .socket()
+                .socket
                 .shutdown(std::net::Shutdown::Write)
                 .unwrap();
             drop(peer);

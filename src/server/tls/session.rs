@@ -74,11 +74,6 @@ impl Session {
         })
     }
 
-    /// The socket underneath.
-    pub fn socket(&self) -> &Arc<TcpStream> {
-        &self.socket
-    }
-
     /// Version and cipher suite, for the log.
     pub fn negotiated(&self) -> String {
         let Shared { connection, .. } = &*self.lock();
@@ -315,7 +310,7 @@ mod tests {
     fn ciphertext(session: &Session) -> Vec<u8> {
         let mut out = Vec::new();
         session.seal(b"hello\r\n", &mut out).unwrap();
-        let mut socket = &**session.socket();
+        let mut socket = &*session.socket;
         socket.write_all(&out).unwrap();
         let mut ciphertext = Vec::new();
         socket.read_to_end(&mut ciphertext).unwrap();
