@@ -9,6 +9,7 @@ use crate::provider::{
 };
 use std::mem::take;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How many messages the server keeps for those who come later.
 const HISTORY: i32 = 30;
@@ -102,7 +103,7 @@ impl MetadataProvider for ChatMetadata {
         parameters: &Parameters<'_>,
     ) -> Result<(), MetadataError> {
         let instance = parameters.get("proxy.instance_id");
-        let begun = self.sessions.begin(instance.as_deref());
+        let begun = self.sessions.begin(instance.as_deref(), Instant::now());
         if let Some(count) = begun.kept {
             connection.info(format_args!(
                 "the same server as before: {count} sessions kept"

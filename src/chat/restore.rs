@@ -286,7 +286,7 @@ mod tests {
                         // What another has written for the same server must come first.
                         served.iter_mut().for_each(ServedSessions::flush);
                         let kept = twin.get(&name).map_or(0, HashMap::len);
-                        let begun = served[at].begin(Some(&format!("instance {name}")));
+                        let begun = served[at].begin(Some(&format!("instance {name}")), Instant::now());
                         prop_assert_eq!(begun.kept.unwrap_or(0), kept);
                         let old = names[at].replace(name);
                         if let Some(old) = old.filter(|_| !names.contains(&old)) {
@@ -303,7 +303,7 @@ mod tests {
                 prop_assert_eq!(count.served + count.away, expected);
             }
             for (name, sessions) in &twin {
-                served[0].begin(Some(&format!("instance {name}")));
+                served[0].begin(Some(&format!("instance {name}")), Instant::now());
                 for (id, ip) in sessions {
                     let nick = if id.len() > 2 { "agent" } else { "anna" };
                     let nick = Fields::new().field("nick", nick);
@@ -321,7 +321,7 @@ mod tests {
         let path = directory.0.join("sessions");
         let store = with_journal(&path);
         let mut served = ServedSessions::new(Arc::clone(&store));
-        served.begin(Some("one"));
+        served.begin(Some("one"), Instant::now());
         served.open(None, "S1", None, None);
         served.flush();
         assert!(store.finish(soon()));
@@ -340,7 +340,7 @@ mod tests {
         };
         let store = start_with("sessions", Duration::ZERO, None, find).unwrap();
         let mut served = ServedSessions::new(Arc::clone(&store));
-        assert_eq!(served.begin(Some("one")).kept, None);
+        assert_eq!(served.begin(Some("one"), Instant::now()).kept, None);
         go.send(()).unwrap();
         assert!(end.recv().is_err());
         served.open(None, "S2", None, None);

@@ -9,6 +9,7 @@ use super::sessions::{Session, Sessions};
 use crate::provider::lock;
 use std::fmt;
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -66,11 +67,18 @@ struct Instance {
     /// What it calls itself; one without a name is never the same again.
     name: Option<String>,
     sessions: Mutex<Sessions>,
+    /// Whether the journal knows it.
+    is_journaled: AtomicBool,
 }
 
 impl Instance {
     fn count(&self) -> usize {
         lock(&self.sessions).len()
+    }
+
+    /// Whether there is something to come back to.
+    fn is_worth_keeping(&self) -> bool {
+        self.name.is_some() && self.count() > 0
     }
 }
 
@@ -97,8 +105,9 @@ impl SessionStore {
         if mem::replace(&mut instances.is_started, true) {
             return false;
         }
-        for (name, sessions) in restored {
-            instances.add(Some(name), sessions);
+        for (name, sessions) in restored.into_iter().filter(|it| it.1.len() > 0) {
+            let known = instances.add(Some(name), sessions);
+            known.instance.is_journaled.store(true, Ordering::Relaxed);
         }
         true
     }
@@ -110,8 +119,9 @@ impl SessionStore {
             let sessions = lock(&known.instance.sessions);
             match known.claims {
                 0 => {
+                    let name = known.instance.name.as_ref();
                     count.away += sessions.len();
-                    count.away_memory += sessions.memory();
+                    count.away_memory += sessions.memory() + name.map_or(0, String::len);
                 }
                 _ => count.served += sessions.len(),
             }
@@ -140,8 +150,16 @@ impl SessionStore {
         let mut sessions = 0;
         for known in instances.known.extract_if(.., |known| !is_kept(known)) {
             sessions += known.instance.count();
-            if let (Some(journal), Some(name)) = (&self.journal, &known.instance.name) {
-                journal.dropped(known.instance.key, name);
+            let Instance {
+                key,
+                name,
+                is_journaled,
+                ..
+            } = &*known.instance;
+            if let (Some(journal), Some(name)) = (&self.journal, name)
+                && is_journaled.load(Ordering::Relaxed)
+            {
+                log_overflow(journal.dropped(*key, name));
             }
         }
         sessions
@@ -184,6 +202,7 @@ impl Instances {
             key: self.last_key,
             name,
             sessions: Mutex::new(sessions),
+            ..Instance::default()
         });
         self.known.push(Known {
             instance,
@@ -203,11 +222,11 @@ impl Instances {
         Arc::clone(&known.instance)
     }
 
-    fn release(&mut self, key: u64) {
+    fn release(&mut self, key: u64, now: Instant) {
         let mut known = self.known.iter_mut();
         if let Some(known) = known.find(|known| known.instance.key == key) {
             known.claims -= 1;
-            known.since = Instant::now();
+            known.since = now;
         }
     }
 }
@@ -240,8 +259,8 @@ impl ServedSessions {
         }
     }
 
-    /// The Proxy says that it is this instance.
-    pub(super) fn begin(&mut self, name: Option<&str>) -> Begun {
+    /// The Proxy says now that it is this instance.
+    pub(super) fn begin(&mut self, name: Option<&str>, now: Instant) -> Begun {
         self.flush();
         let name = name.filter(|name| !name.is_empty());
         let mut instances = self.store.lock();
@@ -250,12 +269,11 @@ impl ServedSessions {
         let instance = instances.claim(name);
         let kept = is_known.then(|| instance.count());
         let old = mem::replace(&mut self.instance, instance).key;
-        instances.release(old);
+        instances.release(old, now);
         // A Proxy that calls itself otherwise was restarted, and will not be what it was again. Where
         // all servers are there nobody else will come, either.
         let served = instances.known.iter().filter(|known| known.claims > 0);
         let is_all = Some(served.count()) >= self.store.servers && self.store.servers.is_some();
-        let now = Instant::now();
         let is_kept = |known: &Known| {
             known.is_kept(now) && (known.claims > 0 || !(is_all || known.instance.key == old))
         };
@@ -299,12 +317,9 @@ impl ServedSessions {
     pub(super) fn flush(&mut self) {
         if let Some(journal) = &self.store.journal
             && !self.bodies.is_empty()
-            && !journal.lines(self.instance.key, mem::take(&mut self.bodies))
         {
-            log::warn!(
-                "the journal of sessions is not written fast enough: sessions are lost with the \
-                 next end of the adapter, until it has been written anew"
-            );
+            self.instance.is_journaled.store(true, Ordering::Relaxed);
+            log_overflow(journal.lines(self.instance.key, mem::take(&mut self.bodies)));
         }
     }
 
@@ -323,10 +338,19 @@ impl Drop for ServedSessions {
     fn drop(&mut self) {
         self.flush();
         let mut instances = self.store.lock();
-        instances.release(self.instance.key);
-        // One without a name cannot come back.
-        let is_kept = |known: &Known| known.claims > 0 || known.instance.name.is_some();
+        instances.release(self.instance.key, Instant::now());
+        let is_kept = |known: &Known| known.claims > 0 || known.instance.is_worth_keeping();
         self.store.retain(&mut instances, is_kept);
+    }
+}
+
+/// Logs that the journal takes nothing more, if it `is_taken` no more for the first time.
+fn log_overflow(is_taken: bool) {
+    if !is_taken {
+        log::warn!(
+            "the journal of sessions is not written fast enough: sessions are lost with the next end \
+             of the adapter, until it has been written anew"
+        );
     }
 }
 
@@ -420,10 +444,10 @@ mod tests {
         let store = restored(Some(1));
         assert_eq!(count_of(&store), count(0, 3));
         let mut only = ServedSessions::new(Arc::clone(&store));
-        assert_eq!(only.begin(Some("two")), begun(Some(2), 1));
-        assert_eq!(only.begin(Some("two")), begun(Some(2), 0));
+        assert_eq!(only.begin(Some("two"), Instant::now()), begun(Some(2), 1));
+        assert_eq!(only.begin(Some("two"), Instant::now()), begun(Some(2), 0));
         assert_eq!(count_of(&store), count(2, 0));
-        assert_eq!(only.begin(Some("three")), begun(None, 2));
+        assert_eq!(only.begin(Some("three"), Instant::now()), begun(None, 2));
         assert_eq!(count_of(&store), count(0, 0));
     }
 
@@ -432,9 +456,9 @@ mod tests {
         let store = restored(Some(1));
         let mut only = ServedSessions::new(Arc::clone(&store));
         for name in [None, Some("")] {
-            only.begin(name);
+            only.begin(name, Instant::now());
             only.open(None, "S4", None, None);
-            assert_eq!(only.begin(name), begun(None, 1));
+            assert_eq!(only.begin(name, Instant::now()), begun(None, 1));
         }
         only.open(None, "S4", None, None);
         drop(only);
@@ -446,15 +470,15 @@ mod tests {
         let store = restored(Some(2));
         let mut first = ServedSessions::new(Arc::clone(&store));
         let mut second = ServedSessions::new(Arc::clone(&store));
-        assert_eq!(first.begin(Some("one")), begun(Some(1), 0));
+        assert_eq!(first.begin(Some("one"), Instant::now()), begun(Some(1), 0));
         assert_eq!(count_of(&store), count(1, 2));
-        assert_eq!(second.begin(Some("three")), begun(None, 2));
+        assert_eq!(second.begin(Some("three"), Instant::now()), begun(None, 2));
         second.open(None, "S1", Some("192.0.2.1"), None);
         assert_eq!(first.lock().get("S1").map(|it| it.0), Some("unknown"));
         assert_eq!(second.lock().get("S1").map(|it| it.0), Some("192.0.2.1"));
         // One may take over what the other serves.
-        assert_eq!(second.begin(Some("one")), begun(Some(1), 1));
-        assert_eq!(first.begin(Some("four")), begun(None, 0));
+        assert_eq!(second.begin(Some("one"), Instant::now()), begun(Some(1), 1));
+        assert_eq!(first.begin(Some("four"), Instant::now()), begun(None, 0));
         assert_eq!(count_of(&store), count(1, 0));
     }
 
@@ -464,7 +488,7 @@ mod tests {
         let start = Instant::now();
         let minutes = |count: u64| start + Duration::from_secs(60 * count);
         let mut served = ServedSessions::new(Arc::clone(&store));
-        assert_eq!(served.begin(Some("one")), begun(Some(1), 0));
+        assert_eq!(served.begin(Some("one"), Instant::now()), begun(Some(1), 0));
         assert_eq!(store.expire(minutes(9)), 0);
         assert_eq!(store.expire(minutes(11)), 2);
         assert_eq!(count_of(&store), count(1, 0));
@@ -474,9 +498,48 @@ mod tests {
         // The clock of a machine may have stood still.
         assert_eq!(store.expire(start - Duration::from_millis(1)), 0);
         let mut served = ServedSessions::new(Arc::clone(&store));
-        assert_eq!(served.begin(Some("one")), begun(Some(1), 0));
+        assert_eq!(served.begin(Some("one"), Instant::now()), begun(Some(1), 0));
         drop(served);
         assert_eq!(store.expire(minutes(11)), 1);
+    }
+
+    #[test]
+    fn the_ten_minutes_begin_when_an_instance_goes_away() {
+        let store = restored(None);
+        let mut served = ServedSessions::new(Arc::clone(&store));
+        served.begin(Some("one"), Instant::now());
+        let before = Instant::now();
+        while Instant::now() == before {}
+        drop(served);
+        assert_eq!(store.expire(before + AWAY), 2, "those of the other one");
+        assert_eq!(count_of(&store), count(0, 1));
+        // Looked at with each init, too.
+        let mut served = ServedSessions::new(Arc::clone(&store));
+        let later = Instant::now() + AWAY;
+        assert_eq!(served.begin(Some("three"), later), begun(None, 1));
+    }
+
+    #[test]
+    fn an_instance_without_sessions_leaves_nothing_behind() {
+        let (queue, events) = journal::queue();
+        let store = Arc::new(SessionStore::default().with_queue(queue));
+        for n in 0..3 {
+            let mut served = ServedSessions::new(Arc::clone(&store));
+            served.begin(Some(&n.to_string()), Instant::now());
+        }
+        assert!(store.lock().known.is_empty());
+        assert!(events.receiver.is_empty(), "the journal never knew them");
+        let mut served = ServedSessions::new(Arc::clone(&store));
+        served.begin(Some("one"), Instant::now());
+        served.open(None, "S1", None, None);
+        served.close("S1");
+        drop(served);
+        assert!(store.lock().known.is_empty());
+        let told = events.receiver.try_iter().map(|event| format!("{event:?}"));
+        let told: Vec<_> = told.collect();
+        assert_eq!(told.len(), 2);
+        assert!(told[0].starts_with("Lines("), "{told:?}");
+        assert_eq!(told[1], "Dropped(4, \"one\")");
     }
 
     #[test]
@@ -484,7 +547,7 @@ mod tests {
         let (queue, _events) = journal::queue();
         let store = Arc::new(SessionStore::default().with_queue(queue));
         let mut served = ServedSessions::new(Arc::clone(&store));
-        served.begin(Some("one"));
+        served.begin(Some("one"), Instant::now());
         let agent = "x".repeat(900);
         for n in 0..20_000 {
             served.open(None, &n.to_string(), None, Some(&agent));

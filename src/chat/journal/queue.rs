@@ -59,24 +59,28 @@ pub fn queue() -> (Queue, Events) {
 }
 
 impl Queue {
-    /// Sends lines of an instance. If there is no room for them they are dropped, and so are all from
+    /// Sends lines of an instance. If there is no room for them they are dropped, and so is all from
     /// then on, until the journal is written anew; says `false` for the first.
     pub fn lines(&self, key: u64, bodies: Vec<u8>) -> bool {
+        self.send_if_room(bodies.len(), Event::Lines(key, bodies))
+    }
+
+    /// Says that an instance was dropped, likewise.
+    pub fn dropped(&self, key: u64, name: &str) -> bool {
+        self.send_if_room(name.len(), Event::Dropped(key, name.to_owned()))
+    }
+
+    fn send_if_room(&self, size: usize, event: Event) -> bool {
         if self.shared.has_overflowed.load(Ordering::SeqCst) {
             return true;
         }
-        let size = bodies.len() + OVERHEAD;
+        let size = size + OVERHEAD;
         if self.shared.bytes.fetch_add(size, Ordering::SeqCst) + size > LIMIT {
             self.shared.bytes.fetch_sub(size, Ordering::SeqCst);
             return self.shared.has_overflowed.swap(true, Ordering::SeqCst);
         }
-        self.send(Event::Lines(key, bodies));
+        self.send(event);
         true
-    }
-
-    /// Says that an instance was dropped.
-    pub fn dropped(&self, key: u64, name: &str) {
-        self.send(Event::Dropped(key, name.to_owned()));
     }
 
     /// Says that what has this number is on the disk, or why it is not.
@@ -97,9 +101,9 @@ impl Queue {
 }
 
 impl Events {
-    /// Lines that were received take no room any more.
-    pub fn taken(&self, bodies: &[u8]) {
-        let size = bodies.len() + OVERHEAD;
+    /// What was received with so many bytes of text takes no room any more.
+    pub fn taken(&self, size: usize) {
+        let size = size + OVERHEAD;
         self.shared.bytes.fetch_sub(size, Ordering::SeqCst);
     }
 
@@ -126,8 +130,12 @@ mod tests {
         queue.lines(0, b"small".to_vec());
         let count = |events: &Events| {
             let mut count = 0;
-            while let Ok(Event::Lines(_, body)) = events.receiver.try_recv() {
-                events.taken(&body);
+            while let Ok(event) = events.receiver.try_recv() {
+                match event {
+                    Event::Lines(_, bodies) => events.taken(bodies.len()),
+                    Event::Dropped(_, name) => events.taken(name.len()),
+                    other => panic!("{other:?}"),
+                }
                 count += 1;
             }
             count
@@ -135,10 +143,15 @@ mod tests {
         assert!(events.has_overflowed());
         assert_eq!(count(&events), 7);
         queue.lines(0, b"still dropped".to_vec());
+        queue.dropped(0, "an instance, likewise");
         assert_eq!(count(&events), 0);
         events.reset();
         queue.lines(0, b"taken".to_vec());
         assert_eq!((count(&events), events.has_overflowed()), (1, false));
+        // The names of instances may be long.
+        let taken = (0..9).map(|_| queue.dropped(0, &"x".repeat(1 << 20)));
+        assert_eq!(taken.filter(|taken| !taken).count(), 1);
+        assert_eq!((count(&events), events.has_overflowed()), (7, true));
         assert_eq!(events.shared.bytes.load(Ordering::SeqCst), 0);
     }
 }

@@ -140,7 +140,7 @@ impl Writer {
     fn take(&mut self, event: Event) {
         match event {
             Event::Lines(key, bodies) => {
-                self.events.taken(&bodies);
+                self.events.taken(bodies.len());
                 // Those of an instance that was dropped have no place here any more.
                 if let Some(name) = self.source.name(key) {
                     for journal in self.current.iter_mut().chain(&mut self.new) {
@@ -149,6 +149,7 @@ impl Writer {
                 }
             }
             Event::Dropped(key, name) => {
+                self.events.taken(name.len());
                 for journal in self.current.iter_mut().chain(&mut self.new) {
                     journal.put(key, &name, line::DROPPED);
                 }
