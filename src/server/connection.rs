@@ -11,7 +11,7 @@ use super::dispatch::{Dispatch, STEADY, Service};
 use super::init;
 use super::orderly_close::{self, LINGER};
 use super::outbox::{Item, Outbox};
-use super::reader::Reader;
+use super::reader;
 use super::shutdown::Shutdown;
 use super::socket;
 use super::status::Phase;
@@ -133,14 +133,9 @@ impl ProxyConnection {
                 }
             };
             let source = Source::new(Arc::clone(&transport.socket), Arc::clone(waker));
-            let mut input = transport.reader(&source, || outbox.send(Item::Flush));
-            let reader = Reader {
-                source: &source,
-                outbox: &outbox,
-                heartbeat: &status.reader,
-                shutdown: &config.shutdown,
-            };
-            let reason = reader.run(&mut input, &mut self.dispatch);
+            let input = transport.reader(&source, || outbox.send(Item::Flush));
+            let dispatch = &mut self.dispatch;
+            let reason = reader::serve(&source, input, &outbox, dispatch, &self.context);
             let ended_at = Instant::now();
             // A writer that broke has ended the stream for the reader.
             let writer_broke = outbox.is_closed();
