@@ -75,7 +75,7 @@ impl ProxyConnection {
         // Not for whoever connects.
         let is_trusted = context.member.is_some() || config.verifies_clients();
         let credentials = lock(&config.credentials).clone().filter(|_| is_trusted);
-        let reason = self.serve(transport, waker, credentials);
+        let (Ok(reason) | Err(reason)) = self.serve(transport, waker, credentials);
         // Whoever waits for the end waits for the account of losses, too.
         drop(serving);
         reason
@@ -97,12 +97,16 @@ impl ProxyConnection {
         transport: &Transport,
         waker: &Arc<Waker>,
         credentials: Option<Credentials>,
-    ) -> Disconnect {
+    ) -> Result<Disconnect, Disconnect> {
         let (config, status) = (&self.context.config, &self.context.status);
         let (outbox, items) = Outbox::new(config.all_queued.clone());
         let outbox = Arc::new(outbox);
         status.attach(&outbox);
-        outbox.send_replies(hello(credentials.as_ref(), &config.product));
+        let named = credentials.as_ref();
+        let named = named.map(|it| (it.user.as_str(), it.password.reveal()));
+        let mut hello = Vec::new();
+        reply::put_hello(named, &config.product, &mut hello);
+        outbox.send_replies(hello);
         let is_anonymous = credentials.is_none();
         self.dispatch
             .connected(Arc::clone(&outbox), credentials, Some(Arc::clone(waker)));
@@ -125,13 +129,8 @@ impl ProxyConnection {
                 let (_running, _abort) = (running, AbortOnPanic);
                 writer.run()
             });
-            let writer = match writer {
-                Ok(writer) => writer,
-                Err(error) => {
-                    let reason = Disconnect::broken("starting the writer thread", error);
-                    return (reason, None, false, Instant::now());
-                }
-            };
+            let doing = "starting the writer thread";
+            let writer = writer.map_err(|error| Disconnect::broken(doing, error))?;
             let source = Source::new(Arc::clone(&transport.socket), Arc::clone(waker));
             let input = transport.reader(&source, || outbox.send(Item::Flush));
             let dispatch = &mut self.dispatch;
@@ -156,16 +155,15 @@ impl ProxyConnection {
                 // A writer that the peer keeps waiting returns then.
                 let _ = transport.socket.shutdown(net::Shutdown::Both);
             }
-            let ended = writer.join().ok();
-            (reason, ended, writer_broke, ended_at)
-        });
-        let Some(ended) = ended else { return reason };
+            let ended = writer.join().expect("a panic ends the process");
+            Ok::<_, Disconnect>((reason, ended, writer_broke, ended_at))
+        })?;
         if !outbox.is_closed() {
             self.close(transport, &reason, ended_at + WRITE_OUT);
         }
         // First what TLS knows: a writer only finds that the connection is broken.
         let reason = transport.explain(reason, is_opening);
-        match self.account(reason, ended, writer_broke) {
+        Ok(match self.account(reason, ended, writer_broke) {
             Disconnect::Broken { error, .. } if is_unheard && is_reset(&error) => {
                 match is_anonymous && self.context.member.is_none() {
                     true => Disconnect::SaidNothing,
@@ -173,7 +171,7 @@ impl ProxyConnection {
                 }
             }
             reason => reason,
-        }
+        })
     }
 
     /// Ends the stream of a connection that is not broken.
@@ -238,11 +236,4 @@ fn is_reset(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
     )
-}
-
-fn hello(credentials: Option<&Credentials>, product: &str) -> Vec<u8> {
-    let credentials = credentials.map(|c| (c.user.as_str(), c.password.reveal()));
-    let mut hello = Vec::new();
-    reply::put_hello(credentials, product, &mut hello);
-    hello
 }
