@@ -163,7 +163,9 @@ impl Adapter {
     /// that was done within `timeout`.
     pub fn stop(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        let is_written = self.servers.stop(timeout);
+        let lost = self.data.lost_updates();
+        // What a Proxy does not take in time is given up before the time is over.
+        let is_written = self.servers.stop(timeout) && self.data.lost_updates() == lost;
         if !self.store.finish(deadline.max(Instant::now() + JOURNAL)) {
             log::warn!(
                 "the last sessions that opened or closed were not kept: the disk is too slow"

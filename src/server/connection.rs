@@ -163,12 +163,13 @@ impl ProxyConnection {
         }
         // First what TLS knows: a writer only finds that the connection is broken.
         let reason = transport.explain(reason, is_opening);
+        let is_called = self.context.member.is_some();
         Ok(match self.account(reason, ended, writer_broke) {
-            Disconnect::Broken { error, .. } if is_unheard && is_reset(&error) => {
-                match is_anonymous && self.context.member.is_none() {
-                    true => Disconnect::SaidNothing,
-                    false => Disconnect::ResetAtHello(error),
-                }
+            Disconnect::Broken { error, .. } if is_unheard && is_reset(&error) && is_called => {
+                Disconnect::ResetAtHello(error)
+            }
+            Disconnect::Broken { error, .. } if is_unheard && is_reset(&error) && is_anonymous => {
+                Disconnect::SaidNothing
             }
             reason => reason,
         })

@@ -328,7 +328,9 @@ impl Dispatch {
         if let (Some(waker), Some(identity)) = (&self.waker, Identity::of(self.side, &parameters)) {
             let Context { config, status, .. } = &self.context;
             let (proxies, heartbeat) = (&config.proxies, &status.reader);
-            let place = proxies.enter(identity, waker, connection.name(), heartbeat)?;
+            let is_stopping = || config.shutdown.is_requested();
+            let place =
+                proxies.enter(identity, waker, connection.name(), heartbeat, is_stopping)?;
             self.place = Some(place);
         }
         if let Err((kind, why)) = self.service.initialize(connection, &parameters) {

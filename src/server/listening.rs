@@ -4,7 +4,7 @@ use super::resolve::addresses;
 use crate::ari::escape::Escaped;
 use std::fmt::Display;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// An address to listen on, and the name or address that stands for it.
 pub type Place<'a> = (&'a str, SocketAddr);
@@ -76,6 +76,16 @@ fn covers(own: &SocketAddr, address: &SocketAddr) -> bool {
         && (is_any || own.ip().to_canonical() == address.ip().to_canonical())
 }
 
+/// Where a connection to this address goes: to no address in particular, it goes to this host.
+fn reached(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
 /// What an adapter listens on and what it connects to, for both sides.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
@@ -98,9 +108,11 @@ impl Places {
         all.listened.extend(listened);
         for (host, port) in called {
             // To ask a name service may take minutes, which a start must not.
-            if host.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost") {
-                all.called
-                    .extend(addresses(host, port).into_iter().flatten());
+            let is_number = host.bytes().all(|it| it.is_ascii_digit() || it == b'.'); // such as 127.1
+            let is_known = is_number || host.eq_ignore_ascii_case("localhost");
+            if is_known || host.parse::<IpAddr>().is_ok() {
+                let addresses = addresses(host, port).into_iter().flatten();
+                all.called.extend(addresses.map(reached));
             }
         }
         let is_own = |it: &&SocketAddr| all.listened.iter().any(|own| covers(own, it));

@@ -56,13 +56,15 @@ impl ServedProxies {
     /// one has ended, which is told to.
     ///
     /// # Errors
-    /// [`Disconnect`], when that takes more than 5 s, or when this one was ended meanwhile.
+    /// [`Disconnect`], when that takes more than 5 s, or when this one was ended meanwhile, or is to end
+    /// since all are (`is_stopping`).
     pub fn enter(
         self: &Arc<Self>,
         identity: Identity,
         waker: &Arc<Waker>,
         name: &str,
         heartbeat: &Heartbeat,
+        is_stopping: impl Fn() -> bool,
     ) -> Result<Place, Disconnect> {
         let deadline = Instant::now() + END;
         // Where this ends early, the place is free again after the lock is.
@@ -98,6 +100,9 @@ impl ServedProxies {
             (served, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if let Some(reason) = waker.take_reason() {
                 return Err(reason);
+            }
+            if is_stopping() {
+                return Err(Disconnect::Stopping);
             }
             if Instant::now() >= deadline {
                 return Err(Disconnect::NotReplaced);
@@ -138,7 +143,7 @@ mod tests {
         let waker = || Arc::new(Waker::new().unwrap());
         let heartbeat = Heartbeat::new(None);
         let enter = |identity: Identity, waker: &Arc<Waker>| {
-            proxies.enter(identity, waker, "the later one", &heartbeat)
+            proxies.enter(identity, waker, "the later one", &heartbeat, || false)
         };
         let (first, second) = (waker(), waker());
         let place = enter(identity("one", Side::Data), &first).unwrap();
@@ -182,5 +187,22 @@ mod tests {
         // Nor does one that was opened before the one that serves.
         let refused = enter(identity("one", Side::Data), &second).unwrap_err();
         assert!(matches!(refused, Disconnect::Replaced(_)));
+    }
+
+    #[test]
+    fn a_connection_that_does_not_end_is_not_waited_for_long() {
+        let proxies = Arc::<ServedProxies>::default();
+        let enter = |is_stopping: bool| {
+            let waker = Arc::new(Waker::new().unwrap());
+            let heartbeat = Heartbeat::new(None);
+            let identity = identity("one", Side::Data);
+            proxies.enter(identity, &waker, "another", &heartbeat, || is_stopping)
+        };
+        let _place = enter(false).unwrap();
+        let refused = enter(true).unwrap_err();
+        assert!(matches!(refused, Disconnect::Stopping), "{refused}");
+        let refused = enter(false).unwrap_err();
+        assert!(matches!(refused, Disconnect::NotReplaced), "{refused}");
+        assert_eq!(lock(&proxies.served).len(), 1, "who waited is gone");
     }
 }

@@ -61,6 +61,8 @@ fn losses_are_counted(sends: Option<&str>) {
     assert_eq!(exit.code(), 0);
     let logged = "messages that were answered with success are lost";
     assert!(exit.to_string().contains(logged), "{exit}");
+    let end = "ended with messages unwritten: a Proxy did not take them";
+    assert!(exit.stderr.trim_end().ends_with(end), "{exit}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::setup::{AGENT, IP, SESSION};
 use crate::standin::{
     Adapter, Command, Connection, DataProxy, Encoding, Init, MetadataProxy, Session, Side,
 };
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -19,26 +19,28 @@ const NETWORK: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 /// A host of its own, joined to this one by a cable.
 struct Host {
     name: String,
-    /// The address of this end of the cable.
+    /// The addresses of the two ends of the cable.
     here: Ipv4Addr,
+    there: Ipv4Addr,
 }
 
 impl Host {
     fn new() -> Option<Host> {
         let own = NETWORK.to_bits() | (process::id() & 0x7fff) << 2;
-        let [here, there_address] = [1, 2].map(|end| Ipv4Addr::from_bits(own | end));
+        let [here, there] = [1, 2].map(|end| Ipv4Addr::from_bits(own | end));
         let host = Host {
             name: format!("ca{}", process::id()),
             here,
+            there,
         };
-        let (name, there) = (&host.name, format!("{}b", host.name));
+        let (name, end) = (&host.name, format!("{}b", host.name));
         let commands = [
             format!("netns add {name}"),
-            format!("link add {name}a type veth peer name {there} netns {name}"),
+            format!("link add {name}a type veth peer name {end} netns {name}"),
             format!("address add {here}/30 dev {name}a"),
             format!("link set {name}a up"),
-            format!("-n {name} address add {there_address}/30 dev {there}"),
-            format!("-n {name} link set {there} up"),
+            format!("-n {name} address add {there}/30 dev {end}"),
+            format!("-n {name} link set {end} up"),
         ];
         commands.iter().all(|command| ip(command)).then_some(host)
     }
@@ -53,18 +55,37 @@ impl Host {
                 .port()
                 .to_string()
         };
-        let adapter = Command::new("ip")
-            .args([
-                "netns",
-                "exec",
-                &self.name,
-                env!("CARGO_BIN_EXE_chat-adapter"),
-            ])
+        let adapter = self
+            .command()
             .args(["--host", &self.here.to_string()])
             .args(["--metadata_rrport", &port(0), "--data_rrport", &port(1)])
             .args(arguments)
             .start();
         (adapter, listeners)
+    }
+
+    fn command(&self) -> Command {
+        let adapter = env!("CARGO_BIN_EXE_chat-adapter");
+        Command::new("ip").args(["netns", "exec", &self.name, adapter])
+    }
+
+    /// Runs an adapter there to which these two have connected. All its ports are free.
+    fn called_adapter(&self) -> (Adapter, [Connection; 2]) {
+        let (there, allowed) = (self.there.to_string(), self.here.to_string());
+        let adapter = self
+            .command()
+            .args(["--listen", &there, "--allow", &allowed])
+            .args(["--keepalive", "0"])
+            .start();
+        let connections = [(Side::Metadata, 8003), (Side::Data, 8001)].map(|(side, port)| {
+            let name = side.name();
+            adapter.wait_for_log(&[&format!(" {name} {there}:{port}: listening")]);
+            let stream = TcpStream::connect((self.there, port)).expect("a connection");
+            let mut connection = Connection::over_tcp("vanishing", stream);
+            connection.handshake(&Init::new(side));
+            connection
+        });
+        (adapter, connections)
     }
 
     /// From now on nothing that the adapter sends to this port arrives.
@@ -123,6 +144,8 @@ fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
         connection.expect_rac();
         connection
     });
+    // One to which they have connected.
+    let (called, _callers) = host.called_adapter();
     // What one of them accepts for a data connection that is gone.
     let [(chatting, [metadata, data], listeners), silent] = adapters;
     let mut data = DataProxy::new(data, Encoding::Smart);
@@ -137,8 +160,8 @@ fn a_peer_that_vanishes_is_noticed_whether_or_not_something_is_said() {
     host.cut_the_cable();
     let cut = Instant::now();
     let (_never, ticks) = mpsc::channel::<()>();
-    for adapter in [&chatting, &silent.0, &opening] {
-        for side in ["metadata", "data"] {
+    for adapter in [&chatting, &silent.0, &opening, &called] {
+        for side in [" metadata ", " data "] {
             let is_lost = |line: &str| line.contains(side) && line.contains("lost while");
             while !adapter.log().lines().any(is_lost) {
                 assert!(cut.elapsed() < NOTICED, "{side}: {}", adapter.log());

@@ -2,9 +2,11 @@
 //! answered.
 
 use crate::cluster::{
-    NOBODY, Proxies, all_hear, await_state, init, listening, number, silence, state,
+    NOBODY, Proxies, all_hear, await_listening, await_state, hosts, init, listening, number,
+    silence, state,
 };
-use crate::standin::{Adapter, Connection, DEADLINE, RemoteHost, Session, Side};
+use crate::setup::command;
+use crate::standin::{Adapter, Connection, DEADLINE, RemoteHost, Server, Session, Side};
 use std::thread;
 use std::time::Instant;
 
@@ -130,6 +132,35 @@ fn what_the_old_connection_was_asked_last_is_over_before_the_new_one_begins() {
         let outcome = proxies.metadata.say(&id, "closed");
         assert!(outcome.is_err(), "round {round}: the session is open");
     }
+}
+
+#[test]
+fn a_proxy_that_is_called_and_then_connects_is_the_same() {
+    let (server, ports) = (Server::start(), RemoteHost::new());
+    let adapter = command()
+        .args(hosts([&server]))
+        .args(ports.arguments())
+        .start();
+    await_listening(&adapter, &ports);
+    let mut called = Proxies::accepted(&server, "one").in_room();
+    let mut other = Proxies::connected(&ports, "two").in_room();
+    let mut connected = Proxies::connected(&ports, "one");
+    await_end(called.metadata.connection);
+    await_end(called.data.connection);
+    connected.data.subscribe("chat_room");
+    // Its session is the one that it opened before.
+    assert_eq!(connected.say("by the other way"), Ok(()));
+    connected.hears("by the other way");
+    other.hears("by the other way");
+    // And the other way round: what is called next is the latest.
+    called = Proxies::accepted(&server, "one");
+    await_end(connected.metadata.connection);
+    await_end(connected.data.connection);
+    called.data.subscribe("chat_room");
+    assert_eq!(called.say("back again"), Ok(()));
+    called.hears("back again");
+    other.hears("back again");
+    silence(&mut [called, other]);
 }
 
 #[test]

@@ -165,6 +165,9 @@ fn the_adapter_does_not_call_itself() {
         "{line}"
     );
     own("localhost");
+    // To no address in particular is to this host, and a number needs no name service.
+    own("0.0.0.0");
+    own("127.1");
     own(&format!("127.0.0.1:{metadata}:1"));
     own(&format!("127.0.0.1:1:{data}"));
     // The Proxies of one side, called on the port of the other.

@@ -162,7 +162,8 @@ fn credentials_go_to_proxies_that_were_verified_and_to_no_log() {
     let socket = socket2::SockRef::from(peer.socket());
     socket.set_linger(Some(Duration::ZERO)).expect("a socket");
     drop((connection, peer));
-    adapter.wait_for_log(&[" metadata 127.0.0.1:", "reset"]);
+    let line = adapter.wait_for_log(&[" metadata 127.0.0.1:", "reset"]);
+    assert!(line.contains("lost while reading"), "{line}");
     adapter.signal("TERM");
     let exit = adapter.wait();
     assert!(exit.stderr.contains("user1"), "{exit}");
