@@ -31,7 +31,6 @@ use rustls::pki_types::ServerName;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 use trust::{Trust, Verifier, names};
 
 /// Whom to trust, and what to show. Its documentation names the options of `chat-adapter`, as the texts of
@@ -187,17 +186,13 @@ impl Tls {
         connection: &Connection,
         heartbeat: &Heartbeat,
     ) -> Result<Session, TlsError> {
-        heartbeat.beat_before(self.longest_read());
+        let Settings { ca, client_ca, .. } = &self.settings;
+        // The platform's store, the chain, and the key.
+        let files = ca.len().max(client_ca.len()) + 3;
+        heartbeat.beat_before(When::Connection.longest(files));
         let endpoint = self.endpoint(connection);
         heartbeat.beat_before(HANDSHAKE_TIMEOUT);
         Session::establish(socket, endpoint)
-    }
-
-    /// How long [`endpoint`](Self::endpoint) may take to read the files.
-    fn longest_read(&self) -> Duration {
-        let Settings { ca, client_ca, .. } = &self.settings;
-        // The platform's store, the chain, and the key.
-        When::Connection.longest(ca.len().max(client_ca.len()) + 3)
     }
 
     /// What the files hold, a line for each thing.
