@@ -5,7 +5,6 @@ use super::allow::Network;
 use super::credentials::Credentials;
 use super::failures::Failures;
 use super::outbox::AllQueued;
-use super::served_proxies::ServedProxies;
 use super::shutdown::Shutdown;
 use super::status::{Connections, Status};
 use super::tls;
@@ -30,9 +29,7 @@ pub(super) struct Config {
     pub heartbeat: Option<Duration>,
     /// What waits to be written on all connections.
     pub all_queued: AllQueued,
-    /// The Proxies in service.
-    pub proxies: Arc<ServedProxies>,
-    /// What ends all connections.
+    /// What ends connections.
     pub shutdown: Arc<Shutdown>,
     /// The connections of this side.
     pub connections: Arc<Connections>,

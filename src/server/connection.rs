@@ -12,7 +12,7 @@ use super::init;
 use super::orderly_close::{self, LINGER};
 use super::outbox::{Item, Outbox};
 use super::reader;
-use super::shutdown::Shutdown;
+use super::shutdown::{Serving, Shutdown};
 use super::socket;
 use super::status::Phase;
 use super::transport::Transport;
@@ -63,7 +63,7 @@ impl ProxyConnection {
         waker: &Arc<Waker>,
     ) -> Disconnect {
         let (context, config) = (&self.context, &self.context.config);
-        let serving = config.shutdown.serving(waker);
+        let serving = Arc::new(config.shutdown.serving(waker));
         match &transport.tls {
             None => context.connection.step(how),
             Some(session) => {
@@ -75,9 +75,7 @@ impl ProxyConnection {
         // Not for whoever connects.
         let is_trusted = context.member.is_some() || config.verifies_clients();
         let credentials = lock(&config.credentials).clone().filter(|_| is_trusted);
-        let (Ok(reason) | Err(reason)) = self.serve(transport, waker, credentials);
-        // Whoever waits for the end waits for the account of losses, too.
-        drop(serving);
+        let (Ok(reason) | Err(reason)) = self.serve(transport, &serving, credentials);
         reason
     }
 
@@ -89,16 +87,17 @@ impl ProxyConnection {
             failures.clear();
         }
         failures.log(&self.context.connection, reason, wait);
-        self.dispatch.leave();
+        self.dispatch.serving = None;
     }
 
     fn serve(
         &mut self,
         transport: &Transport,
-        waker: &Arc<Waker>,
+        serving: &Arc<Serving>,
         credentials: Option<Credentials>,
     ) -> Result<Disconnect, Disconnect> {
         let (config, status) = (&self.context.config, &self.context.status);
+        let waker = &serving.waker;
         let (outbox, items) = Outbox::new(config.all_queued.clone());
         let outbox = Arc::new(outbox);
         status.attach(&outbox);
@@ -109,7 +108,7 @@ impl ProxyConnection {
         outbox.send_replies(hello);
         let is_anonymous = credentials.is_none();
         self.dispatch
-            .connected(Arc::clone(&outbox), credentials, Some(Arc::clone(waker)));
+            .connected(Arc::clone(&outbox), credentials, Some(Arc::clone(serving)));
         let (mut is_opening, mut is_unheard) = (true, true);
         let (reason, ended, writer_broke, ended_at) = thread::scope(|scope| {
             // The scope would wait for the writer, which nobody ends then.
@@ -145,7 +144,7 @@ impl ProxyConnection {
             self.dispatch.disconnected();
             // What replaces it waits until all is told.
             if !matches!(reason, Disconnect::Replaced(_)) {
-                self.dispatch.leave();
+                serving.leave();
             }
             outbox.send(Item::End);
             status.reader.beat_before(DRAIN + LINGER);

@@ -7,10 +7,9 @@ use super::credentials::Credentials;
 use super::disconnect::Disconnect;
 use super::init::{self, Init, InitWait};
 use super::outbox::{AllQueued, Item, Outbox};
-use super::served_proxies::{Identity, Place};
+use super::shutdown::{Identity, Serving};
 use super::status::Phase;
 use super::tls::TlsError;
-use super::waker::Waker;
 use crate::ari::Side;
 use crate::ari::args::Args;
 use crate::ari::escape::{Escaped, EscapedLine};
@@ -125,10 +124,8 @@ pub struct Dispatch {
     context: Context,
     /// The way to the Proxy.
     outbox: Arc<Outbox>,
-    /// What ends this connection from outside.
-    waker: Option<Arc<Waker>>,
-    /// That the Proxy is in service, if it has a name.
-    place: Option<Place>,
+    /// That this connection is in service, if it is a real one, until its end is told.
+    pub serving: Option<Arc<Serving>>,
     /// What this connection's hello carried.
     credentials: Option<Credentials>,
     /// What the last hello carried that was taken.
@@ -151,8 +148,7 @@ impl Dispatch {
             service,
             context,
             outbox: Arc::new(Outbox::new(AllQueued::default()).0),
-            waker: None,
-            place: None,
+            serving: None,
             credentials: None,
             accepted: None,
             unanswered: 0,
@@ -163,15 +159,15 @@ impl Dispatch {
     }
 
     /// A connection was opened, on which nothing has come yet. `credentials` are those of its hello;
-    /// `waker` is what ends it from outside, if it is a real one.
+    /// `serving` says that it is in service, if it is a real one.
     pub fn connected(
         &mut self,
         outbox: Arc<Outbox>,
         credentials: Option<Credentials>,
-        waker: Option<Arc<Waker>>,
+        serving: Option<Arc<Serving>>,
     ) {
         self.outbox = outbox;
-        self.waker = waker;
+        self.serving = serving;
         self.credentials = credentials;
         self.wait = InitWait::new(self.side);
     }
@@ -325,13 +321,10 @@ impl Dispatch {
             Ok(version) => version,
             Err(why) => return Err(refused(call, init::refusal(method), why, replies)),
         };
-        if let (Some(waker), Some(identity)) = (&self.waker, Identity::of(self.side, &parameters)) {
-            let Context { config, status, .. } = &self.context;
-            let (proxies, heartbeat) = (&config.proxies, &status.reader);
-            let is_stopping = || config.shutdown.is_requested();
-            let place =
-                proxies.enter(identity, waker, connection.name(), heartbeat, is_stopping)?;
-            self.place = Some(place);
+        if let Some(serving) = &self.serving
+            && let Some(identity) = Identity::of(self.side, &parameters)
+        {
+            serving.enter(identity, connection.name(), &self.context.status.reader)?;
         }
         if let Err((kind, why)) = self.service.initialize(connection, &parameters) {
             return Err(refused(call, kind, why, replies));
@@ -441,15 +434,9 @@ impl Dispatch {
         if self.encoding.take().is_some() {
             self.service.disconnected();
         }
-        self.waker = None;
         self.unreported = None;
         // What is still queued is not to be counted any longer than the connection lasts.
         self.outbox = Arc::new(Outbox::new(AllQueued::default()).0);
-    }
-
-    /// The same Proxy may be served by another connection.
-    pub fn leave(&mut self) {
-        self.place = None;
     }
 
     /// Whether nothing came since the hello, `pending` being what there is of a line.

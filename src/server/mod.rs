@@ -48,7 +48,6 @@ mod outbox;
 mod provider_server;
 mod reader;
 mod resolve;
-mod served_proxies;
 mod shutdown;
 mod socket;
 mod stall;
