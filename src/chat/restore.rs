@@ -59,6 +59,8 @@ struct Found {
 impl Found {
     /// Takes the place, and reads what is there.
     fn at(path: &Path) -> Result<Found, String> {
+        // First, so that a place which is no good is not littered with the lock's file.
+        journal::open_journal(path)?;
         let place = Place::lock(path)?;
         let mut found = Found {
             journal: None,

@@ -385,6 +385,8 @@ impl Servers {
             let called = called.map(|(_, port)| (String::new(), port));
             let listened = listened.map(|address| {
                 let host = match address.ip() {
+                    // The Proxy verifies it by TLS.
+                    _ if self.config.tls.is_some() => "a name in that certificate".into(),
                     any if any.is_unspecified() => "an address of this host".into(),
                     own => own.to_string(),
                 };

@@ -116,7 +116,8 @@ impl<'a> Terminal<'a> {
         loop {
             if self.connection.is_none() && next_try <= Instant::now() {
                 next_try = Instant::now() + PAUSE;
-                if let Err(problem) = self.connect() {
+                let is_ending = self.is_ending.load(Ordering::SeqCst);
+                if !is_ending && let Err(problem) = self.connect() {
                     self.complain(&problem);
                 }
             }

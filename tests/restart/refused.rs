@@ -45,11 +45,16 @@ fn a_journal_of_a_later_version_is_left_as_it_is() {
 fn a_directory_and_a_pipe_are_no_files() {
     let scene = Scene::new();
     fs::create_dir(scene.path()).expect("a directory");
-    refused(&scene, "sessions: Is a directory");
+    refused(&scene, "sessions is no regular file");
     fs::remove_dir(scene.path()).expect("it to be empty");
     let made = Command::new("mkfifo").arg(scene.path()).status();
     assert!(made.expect("mkfifo").success());
     refused(&scene, "sessions is no regular file");
+    let littered = fs::exists(scene.files.path("sessions.lock"));
+    assert!(
+        !littered.expect("a directory"),
+        "a lock where nothing is to be kept"
+    );
 }
 
 #[test]

@@ -139,6 +139,9 @@ fn a_check_tells_who_is_shown_and_who_vouches() {
         );
     }
     assert!(!exit.stdout.contains("trusting"), "{exit}");
+    // The Proxy verifies by name what it connects to, so an address would not do.
+    let remote = "<param name=\"remote_host\">a name in that certificate</param>";
+    assert_eq!(exit.stdout.matches(remote).count(), 2, "{exit}");
 }
 
 #[test]
