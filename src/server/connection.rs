@@ -8,7 +8,6 @@ use super::config::Context;
 use super::credentials::Credentials;
 use super::disconnect::Disconnect;
 use super::dispatch::{Dispatch, STEADY, Service};
-use super::init;
 use super::orderly_close::{self, LINGER};
 use super::outbox::{Item, Outbox};
 use super::reader;
@@ -113,15 +112,7 @@ impl ProxyConnection {
         let (reason, ended, writer_broke, ended_at) = thread::scope(|scope| {
             // The scope would wait for the writer, which nobody ends then.
             let _abort = AbortOnPanic;
-            let writer = Writer::new(
-                transport,
-                &outbox,
-                items,
-                &self.context.connection,
-                &status.writer,
-                waker,
-                init::keepalive_before_init(config.keepalive),
-            );
+            let writer = Writer::new(transport, &outbox, items, &self.context, waker);
             let name = format!("{}-writer", self.dispatch.side);
             let (running, finished) = bounded::<()>(0);
             let writer = thread::Builder::new().name(name).spawn_scoped(scope, || {

@@ -2,7 +2,9 @@
 //!
 //! Nobody else writes to the socket while it runs.
 
+use super::config::Context;
 use super::heartbeat::Heartbeat;
+use super::init::keepalive_before_init;
 use super::outbox::{Batch, Item, Kind, MAX_BATCHES, Outbox};
 use super::stall::{CHECK_AFTER, StallDetector};
 use super::transport::Transport;
@@ -71,11 +73,10 @@ impl<'a> Writer<'a> {
         transport: &'a Transport,
         outbox: &'a Outbox,
         items: Receiver<Item>,
-        connection: &'a Connection,
-        heartbeat: &'a Heartbeat,
+        context: &'a Context,
         waker: &'a Waker,
-        keepalive: Duration,
     ) -> Writer<'a> {
+        let (connection, heartbeat) = (&context.connection, &context.status.writer);
         Writer {
             transport,
             outbox,
@@ -83,7 +84,7 @@ impl<'a> Writer<'a> {
             heartbeat,
             waker,
             items,
-            keepalive,
+            keepalive: keepalive_before_init(context.config.keepalive),
             last_write: Instant::now(),
             batches: Vec::with_capacity(MAX_BATCHES),
             ciphertext: Vec::new(),
@@ -225,6 +226,7 @@ impl<'a> Writer<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Config;
     use super::super::socket;
     use super::*;
     use crate::provider::UpdateQueue;
@@ -244,25 +246,23 @@ mod tests {
         keepalive: Duration,
         test: impl FnOnce(Writer<'_>, &Outbox, TcpStream),
     ) {
-        let (heartbeat, waker) = (Heartbeat::new(interval), Waker::new().unwrap());
+        let config = Config {
+            heartbeat: interval,
+            keepalive: Some(keepalive),
+            ..Config::default()
+        };
+        let connection = Connection::new("data".into());
+        let context = Context::new(&Arc::new(config), connection, Arc::default(), None);
+        let waker = Waker::new().unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let addresses = [listener.local_addr().unwrap()];
-        let (socket, _) = socket::connect(&addresses, &heartbeat).unwrap();
+        let (socket, _) = socket::connect(&addresses, &context.status.writer).unwrap();
         let transport = Transport {
             socket: Arc::new(socket),
             tls: None,
         };
         let (outbox, items) = Outbox::new(Default::default());
-        let connection = Connection::new("data".into());
-        let writer = Writer::new(
-            &transport,
-            &outbox,
-            items,
-            &connection,
-            &heartbeat,
-            &waker,
-            keepalive,
-        );
+        let writer = Writer::new(&transport, &outbox, items, &context, &waker);
         test(writer, &outbox, listener.accept().unwrap().0);
     }
 
