@@ -63,13 +63,9 @@ impl ProxyConnection {
     ) -> Disconnect {
         let (context, config) = (&self.context, &self.context.config);
         let serving = Arc::new(config.shutdown.serving(waker));
-        match &transport.tls {
-            None => context.connection.step(how),
-            Some(session) => {
-                let agreed = session.negotiated();
-                context.connection.step(format_args!("{how}, {agreed}"))
-            }
-        };
+        let tls = transport.tls.as_ref();
+        let agreed = tls.map_or(String::new(), |it| format!(", {}", it.negotiated()));
+        context.connection.step(format_args!("{how}{agreed}"));
         context.status.set(Phase::Opening);
         // Not for whoever connects.
         let is_trusted = context.member.is_some() || config.verifies_clients();
