@@ -9,7 +9,8 @@ use crate::ari::escape::Escaped;
 pub(super) struct Host {
     /// A name or an address.
     pub name: String,
-    /// Ports of its own: that of the Proxy Metadata Adapter, and that of the Proxy Data Adapter.
+    /// Ports of its own, in the order of [`Side`]: that of the Proxy Metadata Adapter, and that of the Proxy
+    /// Data Adapter.
     pub ports: Option<[u16; 2]>,
     /// What the connections to it know of each other.
     pub affinity: Affinity,
@@ -26,11 +27,7 @@ impl Host {
 
     /// The port of one side, `common` unless the server has its own.
     pub fn port(&self, side: Side, common: u16) -> u16 {
-        match (self.ports, side) {
-            (None, _) => common,
-            (Some([metadata, _]), Side::Metadata) => metadata,
-            (Some([_, data]), Side::Data) => data,
-        }
+        self.ports.map_or(common, |ports| ports[side as usize])
     }
 
     /// Host and port, as they stand in the log.
