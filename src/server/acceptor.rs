@@ -120,6 +120,7 @@ pub(super) struct Acceptor {
     tls: Option<Arc<Tls>>,
     /// Makes what serves one connection.
     service: Arc<NewService>,
+    pub listener: TcpListener,
     /// The port as the log knows it.
     connection: Connection,
     /// Of what is no caller's own.
@@ -138,7 +139,7 @@ impl Acceptor {
     /// The system's.
     pub fn new(
         side: Side,
-        listener: &TcpListener,
+        listener: TcpListener,
         config: &Arc<Config>,
         accepted: &Arc<Accepted>,
         tls: Option<Arc<Tls>>,
@@ -156,6 +157,7 @@ impl Acceptor {
             accepted: Arc::clone(accepted),
             tls,
             service: Arc::clone(service),
+            listener,
             connection,
             failures: Mutex::default(),
             heartbeat: config.connections.listening(config.heartbeat),
@@ -164,19 +166,17 @@ impl Acceptor {
     }
 
     /// Accepts connections until the end is requested.
-    pub fn run(self: Arc<Self>, listener: TcpListener) {
+    pub fn run(self: Arc<Self>) {
         let (shutdown, heartbeat) = (&self.config.shutdown, &self.heartbeat);
         let _serving = shutdown.serving(&self.waker);
         let mut callers = Callers::new();
         self.connection.step(format_args!("listening"));
         while !shutdown.is_requested() {
             heartbeat.beat();
-            let ready = self.waker.wait(&listener, heartbeat.interval());
+            let ready = self.waker.wait(&self.listener, heartbeat.interval());
             let accepted = ready.and_then(|is_ready| match is_ready {
                 false => Ok(()),
-                true if self.accepted.has_room(Instant::now()) => {
-                    self.accept(&listener, &mut callers)
-                }
+                true if self.accepted.has_room(Instant::now()) => self.accept(&mut callers),
                 true => Err(io::Error::other(format!(
                     "{MAX_CONNECTIONS} connections are open"
                 ))),
@@ -197,10 +197,10 @@ impl Acceptor {
         heartbeat.stop();
     }
 
-    fn accept(self: &Arc<Self>, listener: &TcpListener, callers: &mut Callers) -> io::Result<()> {
+    fn accept(self: &Arc<Self>, callers: &mut Callers) -> io::Result<()> {
         // First, so that whoever it is wanting for waits, and is not closed.
         let waker = Arc::new(Waker::new()?);
-        let (socket, peer) = listener.accept()?;
+        let (socket, peer) = self.listener.accept()?;
         let address = peer.ip().to_canonical();
         let allow = &self.config.allow;
         if !allow.is_empty() && !allow.iter().any(|network| network.contains(address)) {
