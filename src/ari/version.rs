@@ -52,34 +52,11 @@ impl fmt::Display for Version {
     }
 }
 
-/// No version could be agreed; `Display` is the text to answer and to log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    side: Side,
-    offered: Option<String>,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Unsupported protocol version: ")?;
-        match &self.offered {
-            Some(version) => write!(f, "the Proxy offers ARI {}", version.escape_debug())?,
-            None => f.write_str("the Proxy offers ARI 1.8.0, since it names none")?,
-        }
-        f.write_str(match self.side {
-            Side::Metadata => "; 1.9.1 is needed, or 1.9.0, 1.8.3, 1.8.2, or 1.8.0 by naming none",
-            Side::Data => "; 1.9.1 is needed, that is Lightstreamer Server 7.4 or later",
-        })
-    }
-}
-
-impl std::error::Error for Refusal {}
-
 /// Picks the version for a connection from the one its Proxy offers; `None` when it names none.
 ///
 /// # Errors
-/// [`Refusal`], for the rows of the table that say so.
-pub fn agree(side: Side, offered: Option<&str>) -> Result<Version, Refusal> {
+/// For the rows of the table that say so: the text to answer and to log.
+pub fn agree(side: Side, offered: Option<&str>) -> Result<Version, String> {
     let version = match (side, offered) {
         (Side::Metadata, None) => Some(Version::V1_8_0),
         (Side::Metadata, Some("1.8.2")) => Some(Version::V1_8_2),
@@ -93,9 +70,16 @@ pub fn agree(side: Side, offered: Option<&str>) -> Result<Version, Refusal> {
         (Side::Data, Some(other)) if other.starts_with("1.8.") => None,
         _ => Some(Version::V1_9_1),
     };
-    version.ok_or_else(|| Refusal {
-        side,
-        offered: offered.map(str::to_owned),
+    version.ok_or_else(|| {
+        let offered = match offered {
+            Some(version) => format!("ARI {}", version.escape_debug()),
+            None => "ARI 1.8.0, since it names none".into(),
+        };
+        let needed = match side {
+            Side::Metadata => "1.9.1 is needed, or 1.9.0, 1.8.3, 1.8.2, or 1.8.0 by naming none",
+            Side::Data => "1.9.1 is needed, that is Lightstreamer Server 7.4 or later",
+        };
+        format!("Unsupported protocol version: the Proxy offers {offered}; {needed}")
     })
 }
 
@@ -133,13 +117,11 @@ mod tests {
 
     #[test]
     fn a_refusal_names_what_is_offered_and_what_is_needed() {
-        let text = agree(Side::Data, Some("1.8.3")).unwrap_err().to_string();
+        let text = agree(Side::Data, Some("1.8.3")).unwrap_err();
         assert!(text.contains("1.8.3") && text.contains("1.9.1"), "{text}");
-        let text = agree(Side::Data, None).unwrap_err().to_string();
+        let text = agree(Side::Data, None).unwrap_err();
         assert!(text.contains("1.8.0") && text.contains("1.9.1"), "{text}");
-        let text = agree(Side::Metadata, Some("1.8.1"))
-            .unwrap_err()
-            .to_string();
+        let text = agree(Side::Metadata, Some("1.8.1")).unwrap_err();
         assert!(text.contains("1.8.1") && text.contains("1.9.1"), "{text}");
     }
 

@@ -68,7 +68,7 @@ impl Init {
                  {other} Proxy: are the ports of the two mixed up?"
             ));
         }
-        version::agree(side, self.version.as_deref()).map_err(|refusal| refusal.to_string())
+        version::agree(side, self.version.as_deref())
     }
 }
 
