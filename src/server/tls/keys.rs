@@ -5,7 +5,7 @@
 
 use super::certificate::{OID, content, public_key, values};
 use super::error::TlsError;
-use rustls::crypto::ring;
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{CertificateDer, alg_id};
 use std::path::Path;
 
@@ -50,19 +50,17 @@ pub(super) fn unusable(certificate: &CertificateDer<'_>) -> Option<String> {
         let bits = modulus.len() * 8 - modulus.first()?.leading_zeros() as usize;
         return (!(2048..=8192).contains(&bits)).then(|| format!("RSA of {bits} bits"));
     }
-    let known = ring::default_provider()
-        .signature_verification_algorithms
-        .all;
-    if known
-        .iter()
-        .any(|known| *known.public_key_alg_id() == *algorithm)
-    {
+    let mut known = algorithms().all.iter();
+    if known.any(|known| *known.public_key_alg_id() == *algorithm) {
         return None;
     }
     let (_, id) = values(algorithm).filter(|(tag, _)| *tag == OID).last()?;
     let kind = OTHERS.iter().find(|(other, _)| *other == id);
-    Some(
-        kind.map_or("one of a kind that is not known here", |(_, name)| name)
-            .into(),
-    )
+    let kind = kind.map_or("one of a kind that is not known here", |(_, name)| name);
+    Some(kind.into())
+}
+
+/// What can be used, as `rustls` needs it.
+pub(super) fn algorithms() -> WebPkiSupportedAlgorithms {
+    ring::default_provider().signature_verification_algorithms
 }

@@ -6,12 +6,12 @@
 use super::certificate::{may_issue, public_key};
 use super::error::TlsError;
 use super::files;
-use super::keys;
+use super::keys::{self, algorithms};
 use crate::ari::escape::Escaped;
 use crate::server::file::{LeftBehind, When};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
+use rustls::crypto::ring;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -270,10 +270,6 @@ impl ClientCertVerifier for Verifier {
     }
 
     signatures!();
-}
-
-fn algorithms() -> WebPkiSupportedAlgorithms {
-    ring::default_provider().signature_verification_algorithms
 }
 
 /// What `rustls` has for TLS 1.3 alone: a given certificate may be of version 1, of which it takes no
