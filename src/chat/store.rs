@@ -212,16 +212,6 @@ impl Instances {
         self.known.last_mut().expect("it was added")
     }
 
-    fn claim(&mut self, name: Option<&str>) -> Arc<Instance> {
-        let is_it = |known: &Known| name.is_some() && known.instance.name.as_deref() == name;
-        let known = match self.known.iter().position(is_it) {
-            Some(at) => &mut self.known[at],
-            None => self.add(name.map(String::from), Sessions::default()),
-        };
-        known.claims += 1;
-        Arc::clone(&known.instance)
-    }
-
     fn release(&mut self, key: u64, now: Instant) {
         let mut known = self.known.iter_mut();
         if let Some(known) = known.find(|known| known.instance.key == key) {
@@ -263,12 +253,16 @@ impl ServedSessions {
     pub(super) fn begin(&mut self, name: Option<&str>, now: Instant) -> Begun {
         self.flush();
         let name = name.filter(|name| !name.is_empty());
-        let mut instances = self.store.lock();
-        let is_known = |known: &Known| known.instance.name.as_deref() == name;
-        let is_known = name.is_some() && instances.known.iter().any(is_known);
-        let instance = instances.claim(name);
-        let kept = is_known.then(|| instance.count());
-        let old = mem::replace(&mut self.instance, instance).key;
+        let instances = &mut *self.store.lock();
+        let is_it = |known: &Known| name.is_some() && known.instance.name.as_deref() == name;
+        let known = instances.known.iter_mut().find(|known| is_it(known));
+        let kept = known.as_ref().map(|known| known.instance.count());
+        let known = match known {
+            Some(known) => known,
+            None => instances.add(name.map(String::from), Sessions::default()),
+        };
+        known.claims += 1;
+        let old = mem::replace(&mut self.instance, Arc::clone(&known.instance)).key;
         instances.release(old, now);
         // A Proxy that calls itself otherwise was restarted, and will not be what it was again. Where
         // all servers are there nobody else will come, either.
@@ -277,7 +271,7 @@ impl ServedSessions {
         let is_kept = |known: &Known| {
             known.is_kept(now) && (known.claims > 0 || !(is_all || known.instance.key == old))
         };
-        let dropped = self.store.retain(&mut instances, is_kept);
+        let dropped = self.store.retain(instances, is_kept);
         Begun { kept, dropped }
     }
 
@@ -379,10 +373,7 @@ impl Source for SessionStore {
     }
 
     fn name(&self, key: u64) -> Option<String> {
-        let instances = self.lock();
-        instances
-            .get(key)
-            .and_then(|instance| instance.name.clone())
+        self.lock().get(key)?.name.clone()
     }
 
     fn slice(&self, key: u64, before: usize, bodies: &mut Vec<u8>) -> Option<usize> {
