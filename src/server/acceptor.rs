@@ -83,7 +83,7 @@ impl Accepted {
             return true;
         }
         let is_late = |it: &&Arc<Incoming>| {
-            it.is_opening() && now.saturating_duration_since(it.waker.since()) >= INIT
+            it.is_opening() && now.saturating_duration_since(it.waker.since) >= INIT
         };
         if let Some(oldest) = list.iter().find(is_late) {
             oldest.close();
@@ -173,7 +173,7 @@ impl Acceptor {
         self.connection.step(format_args!("listening"));
         while !shutdown.is_requested() {
             heartbeat.beat();
-            let ready = self.waker.wait(&self.listener, heartbeat.interval());
+            let ready = self.waker.wait(&self.listener, heartbeat.interval);
             let accepted = ready.and_then(|is_ready| match is_ready {
                 false => Ok(()),
                 true if self.accepted.has_room(Instant::now()) => self.accept(&mut callers),
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn where_there_are_too_many_the_oldest_without_an_init_goes_after_a_while() {
         let (accepted, all) = (Accepted::default(), incoming(MAX_CONNECTIONS));
-        let [first, last] = [&all[0], &all[MAX_CONNECTIONS - 1]].map(|one| one.waker.since());
+        let [first, last] = [&all[0], &all[MAX_CONNECTIONS - 1]].map(|one| one.waker.since);
         for (n, one) in all.iter().enumerate() {
             assert!(accepted.has_room(last + 2 * INIT), "{n} are not too many");
             accepted.add(one);

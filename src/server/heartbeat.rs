@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 /// One thread's heartbeat.
 #[derive(Debug)]
 pub struct Heartbeat {
-    /// How often the thread has to beat, if there is a watchdog.
-    interval: Option<Duration>,
+    /// How often the thread has to beat, and so for how long it may block at a time; `None`: for ever.
+    pub interval: Option<Duration>,
     start: Instant,
     /// When the next beat is due, in milliseconds after `start`.
     due: AtomicU64,
@@ -30,11 +30,6 @@ impl Heartbeat {
             start: Instant::now(),
             due: AtomicU64::new(NEVER),
         }
-    }
-
-    /// For how long a thread may block at a time; `None`: for ever.
-    pub fn interval(&self) -> Option<Duration> {
-        self.interval
     }
 
     /// `time`, or the interval if that is shorter.

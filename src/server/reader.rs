@@ -26,7 +26,7 @@ pub fn serve(
             Ok(due) => due,
             Err(reason) => return reason,
         };
-        let timeout = heartbeat.interval().into_iter().chain(due).min();
+        let timeout = heartbeat.interval.into_iter().chain(due).min();
         source.set_timeout(timeout);
         // A Proxy that does not take its replies is asked for no more requests.
         let is_stopping = || shutdown.is_requested() || source.waker().is_ended();

@@ -137,13 +137,13 @@ impl Serving {
         name: &str,
         heartbeat: &Heartbeat,
     ) -> Result<(), Disconnect> {
-        let (deadline, since) = (Instant::now() + END, self.waker.since());
+        let (deadline, since) = (Instant::now() + END, self.waker.since);
         let is_same = |other: &&Served| {
             !Arc::ptr_eq(&other.waker, &self.waker) && other.identity.as_ref() == Some(&identity)
         };
         let mut serving = lock(&self.shutdown.serving);
         // What a Proxy has said on a connection that it gave up may come late.
-        let is_later = |other: &Served| other.waker.since() > since;
+        let is_later = |other: &Served| other.waker.since > since;
         if serving.iter().filter(is_same).any(is_later) {
             return Err(Disconnect::Replaced("a later connection".into()));
         }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub struct Waker {
     event: OwnedFd,
     /// When the connection was opened.
-    since: Instant,
+    pub since: Instant,
     /// Somebody else has ended the connection.
     is_ended: AtomicBool,
     /// Why.
@@ -38,11 +38,6 @@ impl Waker {
             is_ended: AtomicBool::new(false),
             reason: Mutex::default(),
         })
-    }
-
-    /// When the connection was opened.
-    pub fn since(&self) -> Instant {
-        self.since
     }
 
     /// From now on no read waits.
@@ -102,9 +97,7 @@ impl Source {
             timeout: Cell::new(None),
         }
     }
-}
 
-impl Source {
     /// Wakes whoever reads.
     pub fn waker(&self) -> &Waker {
         &self.waker

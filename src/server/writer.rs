@@ -134,10 +134,7 @@ impl<'a> Writer<'a> {
     fn next(&self) -> Option<Item> {
         self.heartbeat.beat();
         let keepalive_at = self.keepalive_at();
-        let beat_at = self
-            .heartbeat
-            .interval()
-            .map(|every| Instant::now() + every);
+        let beat_at = self.heartbeat.interval.map(|every| Instant::now() + every);
         let due = [keepalive_at, self.check_at, beat_at];
         // The sending end outlives this thread.
         match due.into_iter().flatten().min() {
