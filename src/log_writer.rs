@@ -107,11 +107,8 @@ impl LogFlush {
     pub fn wait(&self, time: Duration) {
         let deadline = Instant::now() + time;
         let (marker, written) = bounded(0);
-        if self
-            .0
-            .send_deadline(Entry::Marker(marker), deadline)
-            .is_ok()
-        {
+        let sent = self.0.send_deadline(Entry::Marker(marker), deadline);
+        if sent.is_ok() {
             // An error either way: the marker is gone, or the time is over.
             let _ = written.recv_deadline(deadline);
         }

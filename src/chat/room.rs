@@ -66,9 +66,8 @@ impl Room {
     /// Removes one; says whether it was there.
     pub(super) fn leave(&self, listener: &ItemEventListener) -> bool {
         let mut subscribers = self.lock();
-        let at = subscribers
-            .iter()
-            .position(|other| other.listener == *listener);
+        let is_it = |other: &Arc<Subscriber>| other.listener == *listener;
+        let at = subscribers.iter().position(is_it);
         let left = at.map(|at| Arc::make_mut(&mut subscribers).remove(at));
         drop(subscribers);
         left.inspect(|left| left.log_missed(|_| true)).is_some()

@@ -358,11 +358,9 @@ fn put_opened(session: Session<'_>, bodies: &mut Vec<u8>) {
 impl Source for SessionStore {
     fn count(&self) -> usize {
         let instances = self.lock();
-        let named = instances
-            .known
-            .iter()
-            .filter(|it| it.instance.name.is_some());
-        named.map(|known| known.instance.count()).sum()
+        let all = instances.known.iter().map(|known| &known.instance);
+        let named = all.filter(|instance| instance.name.is_some());
+        named.map(|instance| instance.count()).sum()
     }
 
     fn instances(&self) -> Vec<(u64, String)> {

@@ -178,11 +178,8 @@ impl ProxyConnection {
             Disconnect::Broken { error, .. } => Some(error),
             _ => None,
         };
-        let is_timeout = reading
-            .into_iter()
-            .chain(&ended.error)
-            .any(socket::is_timeout);
-        let count = ended.lost_updates(is_timeout);
+        let mut errors = reading.into_iter().chain(&ended.error);
+        let count = ended.lost_updates(errors.any(socket::is_timeout));
         if count > 0 {
             let lost = &self.context.config.connections.lost_updates;
             lost.fetch_add(count, Ordering::Relaxed);

@@ -68,7 +68,7 @@ fn ask(request: &[u8]) -> io::Result<Delivery> {
 }
 
 /// Asks for one connection by its addresses, in the machine's own byte order but for those.
-fn request(local: SocketAddr, peer: SocketAddr) -> [u8; REQUEST] {
+fn request(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
     let (family, interface) = match local {
         SocketAddr::V4(_) => (libc::AF_INET, 0),
         SocketAddr::V6(local) => (libc::AF_INET6, local.scope_id()),
@@ -92,9 +92,7 @@ fn request(local: SocketAddr, peer: SocketAddr) -> [u8; REQUEST] {
     }
     out.extend_from_slice(&interface.to_ne_bytes());
     out.extend_from_slice(&[0xff; 8]); // whatever the socket's cookie is
-    let mut request = [0; REQUEST];
-    request.copy_from_slice(&out);
-    request
+    out
 }
 
 /// Reads an answer.

@@ -48,10 +48,8 @@ impl Init {
             _ => DEFAULT_KEEPALIVE,
         };
         let own = configured.unwrap_or(default);
-        let hint = self
-            .keepalive_hint
-            .and_then(|hint| u64::try_from(hint).ok());
-        match hint.filter(|&hint| hint > 0).map(Duration::from_millis) {
+        let hint = self.keepalive_hint.filter(|&hint| hint > 0);
+        match hint.map(|hint| Duration::from_millis(hint.unsigned_abs())) {
             Some(hint) if own.is_zero() || hint < own => hint.max(SHORTEST_HINT),
             _ => own,
         }

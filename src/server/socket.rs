@@ -53,10 +53,8 @@ pub fn is_timeout(error: &io::Error) -> bool {
 /// Whether TCP connected the socket to itself, which it does when nobody listens on a port that it
 /// happens to choose for this end as well. Kept, it would take the port from the server.
 fn is_own_peer(socket: &TcpStream) -> bool {
-    match (socket.local_addr(), socket.peer_addr()) {
-        (Ok(local), Ok(peer)) => local == peer,
-        _ => false,
-    }
+    let ends = (socket.local_addr(), socket.peer_addr());
+    matches!(ends, (Ok(local), Ok(peer)) if local == peer)
 }
 
 /// Sets the options of a socket that was just connected.
