@@ -101,10 +101,9 @@ impl Connector {
 
     /// One connection from its beginning to its end.
     fn connect_and_serve(&mut self) -> Result<Disconnect, Disconnect> {
-        let Context { config, status, .. } = &self.proxy.context;
-        let (heartbeat, shutdown) = (&status.reader, &config.shutdown);
-        let connection = &self.proxy.context.connection;
-        let addresses = resolve(&self.host, self.port, connection, heartbeat, shutdown)?;
+        let context = &self.proxy.context;
+        let (connection, heartbeat) = (&context.connection, &context.status.reader);
+        let addresses = resolve(&self.host, self.port, context)?;
         let addresses = self.member.order(self.port, addresses);
         let (socket, address) = socket::connect(&addresses, heartbeat)?;
         let socket = Arc::new(socket);

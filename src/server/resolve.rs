@@ -3,10 +3,8 @@
 //! The system's resolver blocks for as long as no name server answers, which may be minutes. So a
 //! thread of its own asks it; the one that waits shows that it is alive, and stops when it is told to.
 
+use super::config::Context;
 use super::disconnect::Disconnect;
-use super::heartbeat::Heartbeat;
-use super::shutdown::Shutdown;
-use crate::provider::Connection;
 use crossbeam_channel::bounded;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -23,19 +21,13 @@ const LOG_AFTER: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`Disconnect::Resolve`], and [`Disconnect::Stopping`] when the end is requested meanwhile.
-pub fn resolve(
-    host: &str,
-    port: u16,
-    connection: &Connection,
-    heartbeat: &Heartbeat,
-    shutdown: &Shutdown,
-) -> Result<Vec<SocketAddr>, Disconnect> {
+pub fn resolve(host: &str, port: u16, context: &Context) -> Result<Vec<SocketAddr>, Disconnect> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);
     }
     let host = host.to_owned();
     let ask = move || addresses(&host, port);
-    wait_for(ask, connection, heartbeat, shutdown)
+    wait_for(ask, context)
 }
 
 /// The addresses of a host. `localhost` has some even where there is no resolver to ask, as in
@@ -56,29 +48,27 @@ pub fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 fn wait_for(
     ask: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
-    connection: &Connection,
-    heartbeat: &Heartbeat,
-    shutdown: &Shutdown,
+    context: &Context,
 ) -> Result<Vec<SocketAddr>, Disconnect> {
     let (answer, answered) = bounded(1);
     thread::Builder::new()
         .name("resolver".into())
         .spawn(move || answer.send(ask()))
         .map_err(Disconnect::Resolve)?;
-    let start = Instant::now();
+    let (heartbeat, start) = (&context.status.reader, Instant::now());
     let mut is_logged = false;
     loop {
         heartbeat.beat();
         if let Ok(addresses) = answered.recv_timeout(heartbeat.at_most(RECHECK)) {
             return addresses.map_err(Disconnect::Resolve);
         }
-        if shutdown.is_requested() {
+        if context.config.shutdown.is_requested() {
             return Err(Disconnect::Stopping);
         }
         if !is_logged && start.elapsed() >= LOG_AFTER {
             is_logged = true;
             let seconds = LOG_AFTER.as_secs();
-            connection.trouble(format_args!(
+            context.connection.trouble(format_args!(
                 "the host's name is being looked up for {seconds} s now; does the name service answer?"
             ));
         }
@@ -87,12 +77,23 @@ fn wait_for(
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Config;
     use super::*;
+    use crate::provider::Connection;
+    use std::sync::Arc;
+
+    /// That of a connection whose threads have to give a heartbeat so often, if at all.
+    fn context(heartbeat: Option<Duration>) -> Context {
+        let config = Config {
+            heartbeat,
+            ..Config::default()
+        };
+        let connection = Connection::new("data".into());
+        Context::new(&Arc::new(config), connection, Arc::default(), None)
+    }
 
     fn resolve_now(host: &str) -> Result<Vec<SocketAddr>, Disconnect> {
-        let connection = Connection::new("data".into());
-        let (heartbeat, shutdown) = (Heartbeat::new(None), Shutdown::default());
-        resolve(host, 80, &connection, &heartbeat, &shutdown)
+        resolve(host, 80, &context(None))
     }
 
     #[test]
@@ -110,16 +111,15 @@ mod tests {
 
     #[test]
     fn a_slow_resolver_is_waited_for_by_a_thread_that_is_alive_and_stops_when_told_to() {
-        let connection = Connection::new("data".into());
-        let heartbeat = Heartbeat::new(Some(Duration::from_millis(10)));
-        let shutdown = Shutdown::default();
+        let context = context(Some(Duration::from_millis(10)));
+        let heartbeat = &context.status.reader;
         let (never, silent) = bounded::<()>(0);
         thread::scope(|scope| {
             let ask = move || {
                 let _ = silent.recv();
                 Ok(Vec::new())
             };
-            let waiting = scope.spawn(|| wait_for(ask, &connection, &heartbeat, &shutdown));
+            let waiting = scope.spawn(|| wait_for(ask, &context));
             let mut due = heartbeat.due();
             for _ in 0..5 {
                 let start = Instant::now();
@@ -130,7 +130,7 @@ mod tests {
                 due = heartbeat.due();
             }
             assert!(!waiting.is_finished());
-            shutdown.request();
+            context.config.shutdown.request();
             let result = waiting.join().unwrap();
             assert!(matches!(result, Err(Disconnect::Stopping)), "{result:?}");
         });
