@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How long a file is waited for when the program runs; at its start something is said then.
-const LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 /// How long it is waited for at the start: somebody may be typing a passphrase.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -41,12 +41,6 @@ impl When {
             When::Start => [LIMIT, START_LIMIT - LIMIT],
             When::Reload | When::Connection => [LIMIT, Duration::ZERO],
         }
-    }
-
-    /// The longest that so many files can take.
-    pub(crate) fn longest(self, files: usize) -> Duration {
-        let [before, after] = self.patience();
-        (before + after) * files as u32
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) use session::Session;
 use super::heartbeat::Heartbeat;
 use crate::ari::escape::Escaped;
 use crate::provider::{Connection, lock};
-use crate::server::file::When;
+use crate::server::file::{LIMIT, When};
 use endpoint::Endpoint;
 use explain::describe;
 use handshake::HANDSHAKE_TIMEOUT;
@@ -189,7 +189,7 @@ impl Tls {
         let Settings { ca, client_ca, .. } = &self.settings;
         // The platform's store, the chain, and the key.
         let files = ca.len().max(client_ca.len()) + 3;
-        heartbeat.beat_before(When::Connection.longest(files));
+        heartbeat.beat_before(LIMIT * files as u32);
         let endpoint = self.endpoint(connection);
         heartbeat.beat_before(HANDSHAKE_TIMEOUT);
         Session::establish(socket, endpoint)
