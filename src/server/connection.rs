@@ -94,7 +94,6 @@ impl ProxyConnection {
         let (config, status) = (&self.context.config, &self.context.status);
         let waker = &serving.waker;
         let (outbox, items) = Outbox::new(config.all_queued.clone());
-        let outbox = Arc::new(outbox);
         status.attach(&outbox);
         let named = credentials.as_ref();
         let named = named.map(|it| (it.user.as_str(), it.password.reveal()));

@@ -147,7 +147,7 @@ impl Dispatch {
             side,
             service,
             context,
-            outbox: Arc::new(Outbox::new(AllQueued::default()).0),
+            outbox: Outbox::new(AllQueued::default()).0,
             serving: None,
             credentials: None,
             accepted: None,
@@ -436,7 +436,7 @@ impl Dispatch {
         }
         self.unreported = None;
         // What is still queued is not to be counted any longer than the connection lasts.
-        self.outbox = Arc::new(Outbox::new(AllQueued::default()).0);
+        self.outbox = Outbox::new(AllQueued::default()).0;
     }
 
     /// Whether nothing came since the hello, `pending` being what there is of a line.
@@ -504,7 +504,7 @@ mod tests {
         let provider = Slow(Arc::clone(&context.status), Arc::clone(&dues));
         let mut dispatch = Dispatch::new(Box::new(MetadataService::new(provider)), context);
         let (outbox, _items) = Outbox::new(AllQueued::default());
-        dispatch.connected(Arc::new(outbox), None, None);
+        dispatch.connected(outbox, None, None);
         let mut lines = LineBuffer::new();
         let read = ["1|MPI\r\n", &"2|NSC|S|S1\r\n".repeat(3)].concat();
         lines.fill(&mut read.as_bytes()).unwrap();

@@ -60,7 +60,7 @@ impl LocalProxy {
         let mut proxy = LocalProxy {
             dispatch: Dispatch::new(service, context),
             lines: LineBuffer::new(),
-            outbox: Arc::new(outbox),
+            outbox,
             items,
         };
         proxy.reconnect();
@@ -106,9 +106,7 @@ impl LocalProxy {
     /// Ends the connection and makes a new one. What was not received is lost.
     pub fn reconnect(&mut self) {
         self.dispatch.disconnected();
-        let (outbox, items) = Outbox::new(AllQueued::default());
-        self.outbox = Arc::new(outbox);
-        self.items = items;
+        (self.outbox, self.items) = Outbox::new(AllQueued::default());
         self.lines = LineBuffer::new();
         self.dispatch
             .connected(Arc::clone(&self.outbox), None, None);

@@ -108,7 +108,7 @@ pub struct Outbox {
 impl Outbox {
     /// An outbox for a connection, and what its writer receives from. What waits in it is counted in
     /// `all_queued`, too.
-    pub fn new(all_queued: AllQueued) -> (Outbox, Receiver<Item>) {
+    pub fn new(all_queued: AllQueued) -> (Arc<Outbox>, Receiver<Item>) {
         // The bounds are kept by counting bytes. A channel bounded by entries would either hold few
         // batches of one message, or cost the memory of its slots from the start.
         let (items, received) = unbounded();
@@ -122,7 +122,7 @@ impl Outbox {
             reader_waits: AtomicBool::new(false),
             drained: bounded(1),
         };
-        (outbox, received)
+        (Arc::new(outbox), received)
     }
 
     /// Changes how many bytes of updates may wait.
