@@ -272,9 +272,12 @@ impl Acceptor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::metadata::MetadataService;
     use super::super::status::Phase;
     use super::*;
     use crate::ari::version::Version;
+    use crate::provider::MetadataProvider;
+    use socket2::{Domain, Socket, Type};
 
     /// Connections of their own addresses, eight each at the most.
     fn incoming(count: usize) -> Vec<Arc<Incoming>> {
@@ -381,5 +384,32 @@ mod tests {
         assert_eq!(ended(&all), [0]);
         // Of those that --allow names each counts.
         assert_eq!(place(own(1), true), own(1));
+    }
+
+    #[test]
+    fn hosts_that_are_gone_are_forgotten() {
+        struct Everybody;
+        impl MetadataProvider for Everybody {}
+
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let service: Arc<NewService> = Arc::new(|| Box::new(MetadataService::new(Everybody)));
+        let (config, accepted) = (Arc::default(), Arc::default());
+        let acceptor = Acceptor::new(Side::Metadata, listener, &config, &accepted, None, &service);
+        let (acceptor, mut callers) = (Arc::new(acceptor.unwrap()), Callers::new());
+        for n in 0..MAX_CALLERS as u16 + 100 {
+            let [high, low] = n.to_be_bytes();
+            let peer = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let from = SocketAddr::from(([127, 1, high, low], 0));
+            peer.bind(&from.into()).unwrap();
+            peer.connect(&address.into()).unwrap();
+            acceptor.accept(&mut callers).unwrap();
+            drop(peer);
+            // Those before it are gone by then.
+            while n % 256 == 0 && !lock(&accepted.0).is_empty() {
+                std::thread::yield_now();
+            }
+        }
+        assert!(callers.len() < MAX_CALLERS, "{}", callers.len());
     }
 }
