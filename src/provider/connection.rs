@@ -79,10 +79,11 @@ impl Connection {
         }
     }
 
-    /// The same at level `warn`: something that a person should know. Thirty such lines are written
-    /// in a minute at the most, those of the connection itself included.
-    pub fn warn(&self, what: fmt::Arguments<'_>) {
-        self.trouble(what);
+    /// The same at level `warn`: something that went wrong, which a person should know. Thirty such lines
+    /// are written in a minute at the most, those of the connection itself included. Says whether this one
+    /// was.
+    pub fn warn(&self, what: fmt::Arguments<'_>) -> bool {
+        self.log(Level::Warn, Kind::Trouble, what)
     }
 
     /// From now on steps are worth a line, or are not.
@@ -100,16 +101,11 @@ impl Connection {
         self.log(Level::Info, Kind::Step, what)
     }
 
-    /// Warns of something that went wrong. Says whether that was written.
-    pub(crate) fn trouble(&self, what: fmt::Arguments<'_>) -> bool {
-        self.log(Level::Warn, Kind::Trouble, what)
-    }
-
-    /// The same, unless the connection is lost again and again.
-    pub(crate) fn trouble_unless_quiet(&self, what: fmt::Arguments<'_>) {
+    /// Warns of something that went wrong, unless the connection is lost again and again.
+    pub(crate) fn warn_unless_quiet(&self, what: fmt::Arguments<'_>) {
         match self.0.limits.is_quiet.load(Ordering::Relaxed) {
             true => self.detail(what),
-            false => drop(self.trouble(what)),
+            false => drop(self.warn(what)),
         }
     }
 
@@ -155,7 +151,7 @@ mod tests {
         connection.set_quiet(false);
         let written = (0..OWN * 2).filter(|n| connection.step(format_args!("{n}")));
         assert_eq!(written.count(), OWN as usize);
-        assert!(connection.trouble(format_args!("of another kind")));
+        assert!(connection.warn(format_args!("of another kind")));
         for _ in 0..PROVOKED {
             assert!(connection.log(Level::Info, Kind::Provider, format_args!("another")));
         }

@@ -164,7 +164,7 @@ impl ProxyConnection {
     fn close(&self, transport: &Transport, reason: &Disconnect, deadline: Instant) {
         let has_arrived = orderly_close::close(transport, deadline);
         if !has_arrived && matches!(reason, Disconnect::Stopping | Disconnect::RecordLimit) {
-            self.context.connection.trouble(format_args!(
+            self.context.connection.warn(format_args!(
                 "the Proxy did not take all that was written in time"
             ));
         }
@@ -182,7 +182,7 @@ impl ProxyConnection {
         if count > 0 {
             let lost = &self.context.config.connections.lost_updates;
             lost.fetch_add(count, Ordering::Relaxed);
-            self.context.connection.trouble(format_args!(
+            self.context.connection.warn(format_args!(
                 "at least {count} messages that were answered with success are lost"
             ));
         }

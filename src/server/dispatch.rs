@@ -302,7 +302,7 @@ impl Dispatch {
         let parameters = match parameters {
             Ok(parameters) => parameters,
             Err(why) => {
-                connection.trouble(format_args!(
+                connection.warn(format_args!(
                     "malformed {method}, answered with an error: {why}"
                 ));
                 call.error(ErrorKind::Generic, &why, replies).end();

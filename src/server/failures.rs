@@ -53,7 +53,7 @@ impl Failures {
         match is_due {
             true => {
                 // One that the limit suppressed is logged the next time.
-                if connection.trouble(format_args!("{line}")) {
+                if connection.warn(format_args!("{line}")) {
                     failure.logged = Some(now);
                     failure.tries = 0;
                 }

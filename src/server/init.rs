@@ -167,7 +167,7 @@ impl InitWait {
             return Err(self.given_up(format!("it looks like {name}: {what}")));
         }
         let option = self.option();
-        connection.trouble_unless_quiet(format_args!(
+        connection.warn_unless_quiet(format_args!(
             "what came before the init is no request, skipped: {what}; is {option} right?"
         ));
         self.not_ari = Some(what);
@@ -220,7 +220,7 @@ impl InitWait {
                 ));
                 self.log_at = self.since + WARN_AFTER;
             } else {
-                connection.trouble(format_args!(
+                connection.warn(format_args!(
                     "no init for {} s, waiting on: is the server still starting, older than 7.4, \
                      or does it have a notify_port and wait for a second connection? Or is {} the \
                      port of something else?",

@@ -68,7 +68,7 @@ fn wait_for(
         if !is_logged && start.elapsed() >= LOG_AFTER {
             is_logged = true;
             let seconds = LOG_AFTER.as_secs();
-            context.connection.trouble(format_args!(
+            context.connection.warn(format_args!(
                 "the host's name is being looked up for {seconds} s now; does the name service answer?"
             ));
         }

@@ -104,7 +104,7 @@ impl<'a> StallDetector<'a> {
             Ok(Some(Delivery::WindowShut(probes))) if *probes < UNANSWERED => {
                 if !self.is_logged {
                     self.is_logged = true;
-                    self.connection.trouble(format_args!(
+                    self.connection.warn(format_args!(
                         "the Proxy has stopped reading; it is waited for"
                     ));
                 }
@@ -125,7 +125,7 @@ impl<'a> StallDetector<'a> {
             Err(error) => {
                 if !IS_UNDIAGNOSED_LOGGED.swap(true, Ordering::Relaxed) {
                     let seconds = UNDIAGNOSED.as_secs();
-                    self.connection.trouble(format_args!(
+                    self.connection.warn(format_args!(
                         "the system does not tell whether a Proxy is slow or gone (sock_diag: \
                          {error}): one that takes nothing is given up after {seconds} s"
                     ));

@@ -81,7 +81,7 @@ fn exchange(
                 false => "does the peer speak TLS?",
             };
             let line = format_args!("TLS: no handshake within {seconds} s; {doubt}");
-            endpoint.connection.trouble(line);
+            endpoint.connection.warn(line);
             is_logged = true;
         }
         match connection.read_tls(&mut socket) {

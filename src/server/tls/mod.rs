@@ -288,7 +288,7 @@ impl Loaded {
         self.warn(connection);
         let origin = &self.trust.origin;
         let write = match self.trust.trouble {
-            Some(_) => Connection::trouble,
+            Some(_) => Connection::warn,
             None => Connection::step,
         };
         let logged = &mut self.logged.origin;
@@ -300,7 +300,7 @@ impl Loaded {
     fn warn(&mut self, connection: &Connection) {
         let (logged, warnings) = (&mut self.logged.warnings, &self.identity.warnings);
         for warning in warnings.iter().filter(|warning| !logged.contains(warning)) {
-            connection.trouble(format_args!("TLS: {warning}"));
+            connection.warn(format_args!("TLS: {warning}"));
         }
         logged.clone_from(warnings);
     }
