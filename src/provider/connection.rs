@@ -73,10 +73,7 @@ impl Connection {
     /// while the connection is lost again and again. Text from outside is to be escaped first
     /// ([`Escaped`](crate::ari::escape::Escaped)).
     pub fn info(&self, what: fmt::Arguments<'_>) {
-        match self.0.limits.is_quiet.load(Ordering::Relaxed) {
-            true => self.detail(what),
-            false => drop(self.log(Level::Info, Kind::Provider, what)),
-        }
+        self.log_unless_quiet(Level::Info, Kind::Provider, what);
     }
 
     /// The same at level `warn`: something that went wrong, which a person should know. Thirty such lines
@@ -94,19 +91,12 @@ impl Connection {
     /// Logs at `info` what the connection is doing, or at `debug` if it is quiet. Says whether it
     /// was at `info`.
     pub(crate) fn step(&self, what: fmt::Arguments<'_>) -> bool {
-        if self.0.limits.is_quiet.load(Ordering::Relaxed) {
-            self.detail(what);
-            return false;
-        }
-        self.log(Level::Info, Kind::Step, what)
+        self.log_unless_quiet(Level::Info, Kind::Step, what)
     }
 
     /// Warns of something that went wrong, unless the connection is lost again and again.
     pub(crate) fn warn_unless_quiet(&self, what: fmt::Arguments<'_>) {
-        match self.0.limits.is_quiet.load(Ordering::Relaxed) {
-            true => self.detail(what),
-            false => drop(self.warn(what)),
-        }
+        self.log_unless_quiet(Level::Warn, Kind::Trouble, what);
     }
 
     /// Warns of a request that is not as it should be.
@@ -117,6 +107,14 @@ impl Connection {
     /// Logs at `debug` what is worth no line.
     pub(crate) fn detail(&self, what: fmt::Arguments<'_>) {
         log::debug!("{}: {what}", self.0.name);
+    }
+
+    fn log_unless_quiet(&self, level: Level, kind: Kind, what: fmt::Arguments<'_>) -> bool {
+        if self.0.limits.is_quiet.load(Ordering::Relaxed) {
+            self.detail(what);
+            return false;
+        }
+        self.log(level, kind, what)
     }
 
     fn log(&self, level: Level, kind: Kind, what: fmt::Arguments<'_>) -> bool {

@@ -50,15 +50,12 @@ impl Failures {
         let mut failure = self.take(text);
         let now = Instant::now();
         let (is_due, line) = failure.line(wait, self.0.is_empty(), now);
-        match is_due {
-            true => {
-                // One that the limit suppressed is logged the next time.
-                if connection.warn(format_args!("{line}")) {
-                    failure.logged = Some(now);
-                    failure.tries = 0;
-                }
-            }
-            false => connection.detail(format_args!("{line}")),
+        if !is_due {
+            connection.detail(format_args!("{line}"));
+        } else if connection.warn(format_args!("{line}")) {
+            // One that the limit suppressed is logged the next time.
+            failure.logged = Some(now);
+            failure.tries = 0;
         }
         self.0.push(failure);
     }
