@@ -33,13 +33,13 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// Logs what it missed, if that is due.
-    fn log_missed(&self, is_due: impl FnOnce(Option<Instant>) -> bool) {
+    /// Logs what it missed, if that is due, or if it is the last time.
+    fn log_missed(&self, is_last: bool) {
         if self.missed.load(Ordering::Relaxed) == 0 {
             return;
         }
         let mut logged = self.logged.lock().expect("a panic ends the process");
-        if is_due(*logged) {
+        if is_last || logged.is_none_or(|logged| logged.elapsed() >= LOG_AGAIN) {
             *logged = Some(Instant::now());
             let missed = self.missed.swap(0, Ordering::Relaxed);
             self.connection.warn(format_args!(
@@ -70,7 +70,7 @@ impl Room {
         let at = subscribers.iter().position(is_it);
         let left = at.map(|at| Arc::make_mut(&mut subscribers).remove(at));
         drop(subscribers);
-        left.inspect(|left| left.log_missed(|_| true)).is_some()
+        left.inspect(|left| left.log_missed(true)).is_some()
     }
 
     /// Stages an event for everybody; one who takes it is enough. Where nobody does, a full queue is the
@@ -110,8 +110,7 @@ impl Room {
             let subscribers = Arc::clone(&self.lock());
             for subscriber in subscribers.iter() {
                 subscriber.listener.flush();
-                subscriber
-                    .log_missed(|logged| logged.is_none_or(|logged| logged.elapsed() >= LOG_AGAIN));
+                subscriber.log_missed(false);
             }
         }
         self.relayed.fetch_add(relayed, Ordering::Relaxed);
