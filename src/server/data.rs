@@ -79,7 +79,7 @@ impl<P: DataProvider> Service for DataService<P> {
         }
     }
 
-    fn served(&mut self, mut replies: Vec<u8>) {
+    fn served(&mut self, mut replies: Vec<u8>, _outbox: &Outbox) {
         self.listener.reply(&mut replies);
     }
 

@@ -52,8 +52,9 @@ pub trait Service: Send {
         parameters: &Parameters<'_>,
     ) -> Result<(), (ErrorKind, String)>;
 
-    /// The init was answered; requests follow. `outbox` is the way to the Proxy.
-    fn opened(&mut self, outbox: &Arc<Outbox>);
+    /// The init was answered; requests follow. `outbox` is the way to the Proxy, for what is sent at other
+    /// times than replies.
+    fn opened(&mut self, _outbox: &Arc<Outbox>) {}
 
     /// Serves one request, and appends the reply. One that sends the replies itself logs the last.
     fn serve(
@@ -65,7 +66,7 @@ pub trait Service: Send {
     );
 
     /// All requests of one read are served: sends the replies.
-    fn served(&mut self, replies: Vec<u8>);
+    fn served(&mut self, replies: Vec<u8>, outbox: &Outbox);
 
     /// The connection is gone: nothing more is sent on it.
     fn disconnected(&mut self);
@@ -194,7 +195,7 @@ impl Dispatch {
             }
         };
         match self.encoding {
-            Some(_) => self.service.served(replies),
+            Some(_) => self.service.served(replies, &self.outbox),
             None => self.outbox.send_replies(replies),
         }
         result

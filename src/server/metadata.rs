@@ -7,21 +7,16 @@ use crate::ari::parameters::Parameters;
 use crate::ari::reply::{ErrorKind, Names};
 use crate::ari::request::Request;
 use crate::provider::{Connection, MetadataError, MetadataProvider, UpdateQueue};
-use std::sync::Arc;
 
 /// Serves metadata connections, one after the other, with one provider.
 pub struct MetadataService<P> {
     provider: P,
-    outbox: Option<Arc<Outbox>>,
 }
 
 impl<P: MetadataProvider> MetadataService<P> {
     /// Serves with that provider.
     pub fn new(provider: P) -> MetadataService<P> {
-        MetadataService {
-            provider,
-            outbox: None,
-        }
+        MetadataService { provider }
     }
 
     /// Asks the provider, and appends the reply of success.
@@ -164,10 +159,6 @@ impl<P: MetadataProvider> Service for MetadataService<P> {
         initialized.map_err(|error| (error.parts().0, error.to_string()))
     }
 
-    fn opened(&mut self, outbox: &Arc<Outbox>) {
-        self.outbox = Some(Arc::clone(outbox));
-    }
-
     fn serve(
         &mut self,
         _connection: &Connection,
@@ -182,15 +173,12 @@ impl<P: MetadataProvider> Service for MetadataService<P> {
         }
     }
 
-    fn served(&mut self, replies: Vec<u8>) {
+    fn served(&mut self, replies: Vec<u8>, outbox: &Outbox) {
         self.provider.requests_served();
-        if let Some(outbox) = &self.outbox {
-            outbox.send_replies(replies);
-        }
+        outbox.send_replies(replies);
     }
 
     fn disconnected(&mut self) {
-        self.outbox = None;
         self.provider.disconnected();
     }
 }
