@@ -465,10 +465,8 @@ fn is_tls(bytes: &[u8]) -> bool {
 }
 
 fn peer_speaks_tls() -> Disconnect {
-    Disconnect::Tls(TlsError {
-        message: "the peer speaks it, and --tls was not given".into(),
-        lasting: true,
-    })
+    let message = "the peer speaks it, and --tls was not given";
+    Disconnect::Tls(TlsError::lasting(message))
 }
 
 #[cfg(test)]

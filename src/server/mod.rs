@@ -453,8 +453,7 @@ impl Servers {
         port: u16,
         service: Arc<NewService>,
     ) -> Result<ProviderServer, StartError> {
-        let valid = self.validate(&[(side, port)]);
-        valid.map_err(StartError::Listen)?;
+        self.validate(&[(side, port)]).map_err(StartError::Listen)?;
         self.guard(self.current_credentials().as_ref())?;
         let config = Arc::new(Config {
             connections: Arc::default(),
@@ -473,9 +472,8 @@ impl Servers {
             connectors.push(connector.map_err(StartError::Tls)?);
         }
         let listened = acceptors.iter().flat_map(|it| it.listener.local_addr());
-        lock(&self.places)
-            .add(listened, self.called(side, port))
-            .map_err(StartError::Listen)?;
+        let added = lock(&self.places).add(listened, self.called(side, port));
+        added.map_err(StartError::Listen)?;
         for connector in connectors {
             spawn(side, || connector.run()).map_err(StartError::Thread)?;
         }
@@ -489,10 +487,8 @@ impl Servers {
     fn listening_tls(&self) -> Result<Option<Tls>, StartError> {
         let settings = self.config.tls.clone();
         let settings = settings.filter(|_| !self.listen.is_empty());
-        settings
-            .map(Tls::server)
-            .transpose()
-            .map_err(StartError::Tls)
+        let tls = settings.map(Tls::server).transpose();
+        tls.map_err(StartError::Tls)
     }
 
     /// Requests the end, and does not wait.

@@ -14,7 +14,7 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    pub(super) fn lasting(message: impl fmt::Display) -> TlsError {
+    pub(in crate::server) fn lasting(message: impl fmt::Display) -> TlsError {
         TlsError {
             message: message.to_string(),
             lasting: true,

@@ -271,13 +271,9 @@ impl Loaded {
         identity: Result<Identity, TlsError>,
     ) {
         // Built-in roots are no substitute for a store that was there before.
-        let was_store = self.trust.is_store;
+        let (was_store, empty) = (self.trust.is_store, "the platform's store is empty");
         let trust = trust.and_then(|trust| match was_store && !trust.is_store {
-            true => Err(TlsError::lasting(
-                trust
-                    .trouble
-                    .unwrap_or("the platform's store is empty".into()),
-            )),
+            true => Err(TlsError::lasting(trust.trouble.unwrap_or(empty.into()))),
             false => Ok(Arc::new(trust)),
         });
         let (name, logged) = (connection.name(), &mut self.logged);
