@@ -373,29 +373,33 @@ impl Dispatch {
     }
 
     /// What it means that the peer ended the stream now, with `pending` of a line that has not
-    /// ended. `is_reset`: that it did so by a reset, which means something only after words.
-    pub fn end_of_stream(&mut self, pending: &[u8], is_reset: bool) -> Option<Disconnect> {
-        let is_opening = self.encoding.is_none();
-        if is_opening && is_tls(pending) {
-            return Some(peer_speaks_tls());
-        }
-        let not_ari = self.wait.end().filter(|_| is_opening);
-        if is_reset || not_ari.is_some() {
-            return not_ari;
+    /// ended.
+    pub fn end_of_stream(&mut self, pending: &[u8]) -> Disconnect {
+        if let Some(reason) = self.not_ari(pending) {
+            return reason;
         }
         if !self.is_unheard(pending) {
-            return Some(Disconnect::Closed);
+            return Disconnect::Closed;
         }
         if self.context.member.is_none() && self.credentials.is_none() {
-            return Some(Disconnect::SaidNothing);
+            return Disconnect::SaidNothing;
         }
         self.unanswered += 1;
         let is_known = self.accepted.is_some() && self.accepted == self.credentials;
-        Some(Disconnect::ClosedAtHello {
+        Disconnect::ClosedAtHello {
             user: self.user(),
             plain: self.context.config.tls.is_none(),
             is_known: is_known && self.unanswered <= UNANSWERED,
-        })
+        }
+    }
+
+    /// What the peer's words show, if it said some before its end that were not ARI.
+    pub fn not_ari(&self, pending: &[u8]) -> Option<Disconnect> {
+        match self.is_opening() {
+            true if is_tls(pending) => Some(peer_speaks_tls()),
+            true => self.wait.end(),
+            false => None,
+        }
     }
 
     /// Does what is due at this time, and says how long a read may wait until something is due

@@ -42,10 +42,7 @@ pub fn serve(
                     return reason;
                 }
             }
-            Ok(0) => {
-                let reason = dispatch.end_of_stream(lines.pending(), false);
-                return reason.unwrap_or(Disconnect::Closed);
-            }
+            Ok(0) => return dispatch.end_of_stream(lines.pending()),
             Err(error) => {
                 let reason = match error.kind() {
                     ErrorKind::WouldBlock => continue,
@@ -53,10 +50,11 @@ pub fn serve(
                         Some(reason) => return reason,
                         None => continue,
                     },
-                    ErrorKind::ConnectionReset => dispatch.end_of_stream(lines.pending(), true),
+                    // A reset means something only after words.
+                    ErrorKind::ConnectionReset => dispatch.not_ari(lines.pending()),
                     // TLS without close_notify, before the init: as good as any end.
                     ErrorKind::UnexpectedEof if dispatch.is_opening() => {
-                        dispatch.end_of_stream(lines.pending(), false)
+                        Some(dispatch.end_of_stream(lines.pending()))
                     }
                     // No socket's: a session of TLS may encrypt no more.
                     ErrorKind::QuotaExceeded => Some(Disconnect::RecordLimit),
