@@ -36,8 +36,7 @@ pub const OPTIONS: &[Opt] = &[
          ports of its own HOST:METADATA:DATA; may be\n\
          repeated [default: localhost]",
         |to, value| {
-            let (name, ports) = value.host()?;
-            to.change(|servers| match ports {
+            to.change(value.host()?, |servers, (name, ports)| match ports {
                 Some([metadata, data]) => servers.host_with_ports(name, metadata, data),
                 None => servers.host(name),
             })
@@ -49,20 +48,14 @@ pub const OPTIONS: &[Opt] = &[
         "listen on this address of this host, for Proxies\n\
          with a remote_host; without --host nobody is\n\
          called; may be repeated",
-        |to, value| {
-            let address = value.address()?;
-            to.change(|servers| servers.listen(address))
-        },
+        |to, value| to.change(value.address()?, |servers, address| servers.listen(address)),
     ),
     opt(
         "allow",
         "NETWORK",
         "let in Proxies from this network alone, such as\n\
          10.1.0.0/16; may be repeated",
-        |to, value| {
-            let network = value.network()?;
-            to.change(|servers| servers.allow(network))
-        },
+        |to, value| to.change(value.network()?, Servers::allow),
     ),
     opt(
         "metadata_rrport",
@@ -87,10 +80,8 @@ pub const OPTIONS: &[Opt] = &[
         "PASSWORD",
         "password that the Proxies ask for; every user of\nthis host can read it here",
         |to, value| {
-            set(
-                &mut to.config.credentials.password,
-                value.text().map(Secret::new),
-            )
+            let password = value.text().map(Secret::new);
+            set(&mut to.config.credentials.password, password)
         },
     ),
     opt(
@@ -147,10 +138,7 @@ pub const OPTIONS: &[Opt] = &[
         "keepalive",
         "MILLIS",
         "longest silence before a keepalive, in ms; 0: only\nwhat the Proxy asks for [default: 10000]",
-        |to, value| {
-            let silence = value.millis()?;
-            to.change(|servers| servers.keepalive(silence))
-        },
+        |to, value| to.change(value.millis()?, Servers::keepalive),
     ),
     opt(
         "log",
@@ -379,8 +367,8 @@ struct Draft {
 }
 
 impl Draft {
-    fn change(&mut self, change: impl FnOnce(Servers) -> Servers) -> Result<(), StartError> {
-        self.config.servers = change(self.config.servers.clone());
+    fn change<T>(&mut self, value: T, to: fn(Servers, T) -> Servers) -> Result<(), StartError> {
+        self.config.servers = to(self.config.servers.clone(), value);
         Ok(())
     }
 
@@ -394,7 +382,7 @@ impl Draft {
         };
         if self.is_tls {
             let tls = mem::take(&mut self.tls);
-            self.change(|servers| servers.tls(tls))?;
+            self.change(tls, Servers::tls)?;
         } else if let Some(option) = self.tls_option {
             return Err(option.error("needs --tls"));
         }

@@ -92,9 +92,7 @@ impl Member {
 
     /// The connection is open. Its reader is to be woken when it is superseded.
     pub fn connected(&self, address: SocketAddr, waker: Arc<Waker>) {
-        self.with(|own, _| {
-            own.connected = Some((address, waker));
-        });
+        self.with(|own, _| own.connected = Some((address, waker)));
     }
 
     /// An init came, which names the server's instance or does not. Two instances on one address: the
