@@ -112,7 +112,7 @@ impl Trust {
             true => "the platform's store".to_owned(),
             false => format!("the platform's store ({})", variables.join(", ")),
         };
-        let is_store = !roots.is_empty();
+        let (is_store, count) = (!roots.is_empty(), certificates(roots.len()));
         let trouble = match found.errors.first().map(ToString::to_string) {
             Some(error) => Some(format!("cannot be read: {}", Escaped(error.as_bytes()))),
             // A platform may well have no store. One that somebody pointed at is missing.
@@ -120,11 +120,8 @@ impl Trust {
             None => Some("holds no certificate in PEM".to_owned()),
         };
         let origin = match (&trouble, is_store) {
-            (None, true) => format!("{} of {store}", certificates(roots.len())),
-            (Some(why), true) => format!(
-                "{} of {store}, part of which {why}",
-                certificates(roots.len())
-            ),
+            (None, true) => format!("{count} of {store}"),
+            (Some(why), true) => format!("{count} of {store}, part of which {why}"),
             (why, false) => {
                 roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
                 let why = why.as_deref().unwrap_or("is empty");
