@@ -7,7 +7,6 @@ use crate::ari::escape::Escaped;
 use crate::ari::request::Request;
 use crossbeam_channel::bounded;
 use std::fs::File;
-use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -53,26 +52,21 @@ impl SessionStore {
 struct Found {
     place: Place,
     journal: Option<(File, Loaded)>,
-    restored: Restored,
 }
 
 impl Found {
     /// Takes the place, and reads what is there.
-    fn at(path: &Path) -> Result<Found, String> {
+    fn at(path: &Path) -> Result<(Found, Restored), String> {
         // First, so that a place which is no good is not littered with the lock's file.
         journal::open_journal(path)?;
         let place = Place::lock(path)?;
-        let mut found = Found {
-            journal: None,
-            restored: Vec::new(),
-            place,
+        let Some(mut file) = place.open()? else {
+            let journal = None;
+            return Ok((Found { place, journal }, Restored::new()));
         };
-        if let Some(mut file) = found.place.open()? {
-            let (loaded, restored) = read(path, &mut file)?;
-            found.restored = restored;
-            found.journal = Some((file, loaded));
-        }
-        Ok(found)
+        let (loaded, restored) = read(path, &mut file)?;
+        let journal = Some((file, loaded));
+        Ok((Found { place, journal }, restored))
     }
 
     /// What writes the journal from now on.
@@ -103,7 +97,7 @@ fn start_with(
     name: &str,
     limit: Duration,
     servers: Option<usize>,
-    find: impl FnOnce() -> Result<Found, String> + Send + 'static,
+    find: impl FnOnce() -> Result<(Found, Restored), String> + Send + 'static,
 ) -> Result<Arc<SessionStore>, String> {
     let (queue, events) = journal::queue();
     let store = Arc::new(SessionStore::new(servers).with_queue(queue.clone()));
@@ -111,8 +105,7 @@ fn start_with(
     let owned = Arc::clone(&store);
     let run = move || {
         let (writer, told) = match find() {
-            Ok(mut found) => {
-                let restored = mem::take(&mut found.restored);
+            Ok((found, restored)) => {
                 let count = count(&restored);
                 let is_in_time = owned.install(restored);
                 let writer = || found.writer(count, owned, (queue, events));
