@@ -120,7 +120,6 @@ pub(super) struct Acceptor {
     tls: Option<Arc<Tls>>,
     /// Makes what serves one connection.
     service: Arc<NewService>,
-    pub listener: TcpListener,
     /// The port as the log knows it.
     connection: Connection,
     /// Of what is no caller's own.
@@ -139,7 +138,7 @@ impl Acceptor {
     /// The system's.
     pub fn new(
         side: Side,
-        listener: TcpListener,
+        listener: &TcpListener,
         config: &Arc<Config>,
         accepted: &Arc<Accepted>,
         tls: Option<Arc<Tls>>,
@@ -157,7 +156,6 @@ impl Acceptor {
             accepted: Arc::clone(accepted),
             tls,
             service: Arc::clone(service),
-            listener,
             connection,
             failures: Mutex::default(),
             heartbeat: config.connections.listening(config.heartbeat),
@@ -165,18 +163,21 @@ impl Acceptor {
         })
     }
 
-    /// Accepts connections until the end is requested.
-    pub fn run(self: Arc<Self>) {
+    /// Accepts connections until the end is requested, and listens no longer, however long those last that
+    /// were accepted.
+    pub fn run(self: Arc<Self>, listener: TcpListener) {
         let (shutdown, heartbeat) = (&self.config.shutdown, &self.heartbeat);
         let _serving = shutdown.serving(&self.waker);
         let mut callers = Callers::new();
         self.connection.step(format_args!("listening"));
         while !shutdown.is_requested() {
             heartbeat.beat();
-            let ready = self.waker.wait(&self.listener, heartbeat.interval);
+            let ready = self.waker.wait(&listener, heartbeat.interval);
             let accepted = ready.and_then(|is_ready| match is_ready {
                 false => Ok(()),
-                true if self.accepted.has_room(Instant::now()) => self.accept(&mut callers),
+                true if self.accepted.has_room(Instant::now()) => {
+                    self.accept(&listener, &mut callers)
+                }
                 true => Err(io::Error::other(format!(
                     "{MAX_CONNECTIONS} connections are open"
                 ))),
@@ -197,10 +198,10 @@ impl Acceptor {
         heartbeat.stop();
     }
 
-    fn accept(self: &Arc<Self>, callers: &mut Callers) -> io::Result<()> {
+    fn accept(self: &Arc<Self>, listener: &TcpListener, callers: &mut Callers) -> io::Result<()> {
         // First, so that whoever it is wanting for waits, and is not closed.
         let waker = Arc::new(Waker::new()?);
-        let (socket, peer) = self.listener.accept()?;
+        let (socket, peer) = listener.accept()?;
         let address = peer.ip().to_canonical();
         let allow = &self.config.allow;
         if !allow.is_empty() && !allow.iter().any(|network| network.contains(address)) {
@@ -395,7 +396,14 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let service: Arc<NewService> = Arc::new(|| Box::new(MetadataService::new(Everybody)));
         let (config, accepted) = (Arc::default(), Arc::default());
-        let acceptor = Acceptor::new(Side::Metadata, listener, &config, &accepted, None, &service);
+        let acceptor = Acceptor::new(
+            Side::Metadata,
+            &listener,
+            &config,
+            &accepted,
+            None,
+            &service,
+        );
         let (acceptor, mut callers) = (Arc::new(acceptor.unwrap()), Callers::new());
         for n in 0..MAX_CALLERS as u16 + 100 {
             let [high, low] = n.to_be_bytes();
@@ -403,7 +411,7 @@ mod tests {
             let from = SocketAddr::from(([127, 1, high, low], 0));
             peer.bind(&from.into()).unwrap();
             peer.connect(&address.into()).unwrap();
-            acceptor.accept(&mut callers).unwrap();
+            acceptor.accept(&listener, &mut callers).unwrap();
             drop(peer);
             // Those before it are gone by then.
             while n % 256 == 0 && !lock(&accepted.0).is_empty() {

@@ -463,22 +463,22 @@ impl Servers {
         let (mut connectors, mut acceptors) = (Vec::new(), Vec::new());
         for listener in listening::listen(self.listened(port)?).map_err(StartError::Listen)? {
             let (accepted, tls) = (&self.accepted, tls.clone());
-            let acceptor = Acceptor::new(side, listener, &config, accepted, tls, &service);
+            let acceptor = Acceptor::new(side, &listener, &config, accepted, tls, &service);
             let acceptor = acceptor.map_err(|error| StartError::Listen(error.to_string()))?;
-            acceptors.push(Arc::new(acceptor));
+            acceptors.push((Arc::new(acceptor), listener));
         }
         for host in self.hosts() {
             let connector = Connector::new(&config, host, port, service());
             connectors.push(connector.map_err(StartError::Tls)?);
         }
-        let listened = acceptors.iter().flat_map(|it| it.listener.local_addr());
+        let listened = acceptors.iter().flat_map(|(_, own)| own.local_addr());
         let added = lock(&self.places).add(listened, self.called(side, port));
         added.map_err(StartError::Listen)?;
         for connector in connectors {
             spawn(side, || connector.run()).map_err(StartError::Thread)?;
         }
-        for acceptor in acceptors {
-            spawn(side, || acceptor.run()).map_err(StartError::Thread)?;
+        for (acceptor, listener) in acceptors {
+            spawn(side, || acceptor.run(listener)).map_err(StartError::Thread)?;
         }
         Ok(ProviderServer { side, config })
     }
