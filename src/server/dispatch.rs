@@ -119,14 +119,15 @@ impl Call<'_> {
 
 /// The requests of one connection after the other.
 pub struct Dispatch {
+    /// That this connection is in service, if it is a real one, until its end is told. It stands first, so
+    /// that nobody who waits for the end waits for the provider to be dropped.
+    pub serving: Option<Arc<Serving>>,
     service: Box<dyn Service>,
     /// Which Proxy is served.
     pub side: Side,
     context: Context,
     /// The way to the Proxy.
     outbox: Arc<Outbox>,
-    /// That this connection is in service, if it is a real one, until its end is told.
-    pub serving: Option<Arc<Serving>>,
     /// What this connection's hello carried.
     credentials: Option<Credentials>,
     /// What the last hello carried that was taken.
