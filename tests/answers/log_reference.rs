@@ -12,6 +12,7 @@ const VARYING: &[&str] = &[
     "ID",
     "METHOD",
     "N",
+    "NAME",
     "PORT",
     "REASON",
     "SIDE",
@@ -33,6 +34,7 @@ const CALLS: &[&str] = &[
     ".bad_request(format_args!(",
     ".log(format_args!(",
     "let what = format!(",
+    "let text = format!(",
     "warnings.push(",
     "warnings.push(format!(",
 ];
