@@ -198,6 +198,32 @@ fn every_row_of_the_reference_is_in_the_program() {
     }
 }
 
+/// Words of lines that are put together from pieces: what somebody would search for.
+const WORDS: &[&str] = &[
+    "Try 'chat-adapter --help'.",
+    "turned away",
+    "of servers that are away",
+    "no server yet, or another adapter is connected already",
+    "what repeats is summed up once a minute",
+    "certificate is self-signed",
+    "demands a client certificate and got none",
+    "another adapter uses it",
+    "is no journal of sessions",
+];
+
+#[test]
+fn the_words_of_common_lines_are_found_in_the_reference() {
+    let reference = fs::read_to_string(root().join("docs/log.md")).expect("docs/log.md");
+    let code: String = sources().into_iter().map(|(_, code)| code).collect();
+    for words in WORDS {
+        assert!(code.contains(words), "not in the program: {words}");
+        assert!(reference.contains(words), "{words}");
+    }
+    // What the system and the standard library say.
+    assert!(reference.contains("Address already in use"));
+    assert!(reference.contains("panicked at"));
+}
+
 #[test]
 fn the_commonest_lines_in_the_readme_are_of_the_reference() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
