@@ -98,6 +98,41 @@ fn the_changelog_has_this_version() {
 }
 
 #[test]
+fn every_folder_of_tests_is_told_of() {
+    let text = read(&root().join("docs/CONTRIBUTING.md"));
+    let folders = fs::read_dir(root().join("tests")).expect("tests");
+    let folders = folders.map(|entry| entry.expect("an entry").path());
+    for folder in folders.filter(|path| path.is_dir()) {
+        let name = folder.file_name().expect("a name").to_string_lossy();
+        let row = format!("\n| `{name}` |");
+        assert!(text.contains(&row), "no row for tests/{name}");
+    }
+}
+
+/// Where the Debian package puts a paper, what it links to must be as well.
+#[test]
+fn what_the_papers_link_to_is_in_the_package() {
+    let manifest = read(&root().join("Cargo.toml"));
+    let rows = manifest.lines().map(str::trim);
+    let rows = rows.filter(|row| row.contains("\"usr/share/doc/chat-adapter/"));
+    let sources = rows.filter_map(|row| row.strip_prefix("[\"")?.split('"').next());
+    let sources: Vec<_> = sources.collect();
+    assert!(sources.contains(&"docs/*.md"), "{sources:?}");
+    for (path, text) in papers() {
+        for link in links(&text).iter().filter(|link| !link.contains("://")) {
+            let file = link.split('#').next().unwrap_or_default();
+            let target = path.with_file_name("").join(file).canonicalize();
+            let target = target.unwrap_or_else(|error| panic!("{link}: {error}"));
+            let target = target.strip_prefix(root()).expect(link).to_string_lossy();
+            let is_paper = target.starts_with("docs/") && target.ends_with(".md");
+            let is_there = |source: &&str| *source == target || source.starts_with(&*target);
+            let is_there = is_paper || sources.iter().any(is_there);
+            assert!(is_there, "{}: {link}", path.display());
+        }
+    }
+}
+
+#[test]
 fn no_sentence_stands_in_two_places() {
     let front = root().join("src/lib.rs");
     let comments = read(&front);
