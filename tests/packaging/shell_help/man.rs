@@ -1,4 +1,4 @@
-//! The man page: a frame of text, into which version and options are put.
+//! The man page: a frame of text, into which version, its date and options are put.
 
 use super::help;
 use chat_adapter::cli::Opt;
@@ -9,6 +9,9 @@ const FRAME: &str = include_str!("chat-adapter.1.in");
 /// Has the commonest lines of the log in a table, under [`HEADING`].
 const README: &str = include_str!("../../../README.md");
 const HEADING: &str = "\n## What the log says\n";
+
+/// Has the date of the version.
+const CHANGELOG: &str = include_str!("../../../CHANGELOG.md");
 
 /// The whole page.
 pub(super) fn page(options: &[Opt]) -> String {
@@ -30,9 +33,17 @@ pub(super) fn page(options: &[Opt]) -> String {
         );
     }
     FRAME
+        .replace("@DATE@", date())
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@OPTIONS@\n", &list)
         .replace("@DIAGNOSTICS@\n", &diagnostics())
+}
+
+/// The day on which this version was made.
+fn date() -> &'static str {
+    let heading = concat!("\n## [", env!("CARGO_PKG_VERSION"), "] - ");
+    let (_, rest) = CHANGELOG.split_once(heading).expect(heading);
+    rest.lines().next().unwrap_or_default()
 }
 
 /// The commonest lines of the log, and what to do.
