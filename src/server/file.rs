@@ -5,12 +5,12 @@
 
 use crate::ari::escape::Escaped;
 use crate::provider::lock;
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -99,8 +99,8 @@ fn content(path: &Path, brought: Option<Content>) -> io::Result<Content> {
 /// Work that was not waited for to its end, by the file that it is about.
 pub(crate) struct LeftBehind<T>(Mutex<Vec<(PathBuf, Work<T>)>>);
 
-/// What it gives, with whether it cannot be done twice.
-type Work<T> = Receiver<(T, bool)>;
+/// Its end, which disconnects a channel; and what it gave, with whether it cannot be done twice.
+type Work<T> = (Receiver<()>, Arc<Mutex<Option<(T, bool)>>>);
 
 impl<T: Send + 'static> LeftBehind<T> {
     pub(crate) const fn new() -> LeftBehind<T> {
@@ -119,20 +119,24 @@ impl<T: Send + 'static> LeftBehind<T> {
         patience: [Duration; 2],
         work: impl FnOnce() -> (T, bool) + Send + 'static,
     ) -> io::Result<T> {
-        let before = self.take(path);
-        let given = match before.map(|given| (given.try_recv(), given)) {
-            Some((Ok((given, true)), _)) => return Ok(given),
-            Some((Err(TryRecvError::Empty), given)) => given,
-            _ => {
-                let (done, given) = bounded(1);
-                let thread = thread::Builder::new().name("file".into());
-                thread.spawn(move || done.send(work()))?;
-                given
+        let counts = |(_, given): &Work<T>| lock(given).as_ref().is_none_or(|(_, once)| *once);
+        let (end, given) = match self.take(path).filter(counts) {
+            Some(work) => work,
+            None => {
+                let given = Arc::new(Mutex::new(None));
+                let place = Arc::clone(&given);
+                let work = Box::new(move || {
+                    let done = work();
+                    *lock(&place) = Some(done);
+                });
+                (begin(work)?, given)
             }
         };
-        wait(&given, what, patience).map_err(|error| {
-            lock(&self.0).push((path.to_owned(), given));
-            io::Error::new(ErrorKind::TimedOut, error)
+        let waited = wait(&end, what, patience);
+        let taken = lock(&given).take();
+        taken.map(|(given, _)| given).ok_or_else(|| {
+            lock(&self.0).push((path.to_owned(), (end, given)));
+            io::Error::new(ErrorKind::TimedOut, waited)
         })
     }
 
@@ -143,16 +147,24 @@ impl<T: Send + 'static> LeftBehind<T> {
     }
 }
 
-/// Waits for the end of work; an error is what to say if it does not come.
-fn wait<T>(work: &Work<T>, what: &str, [before, after]: [Duration; 2]) -> Result<T, String> {
+fn begin(work: Box<dyn FnOnce() + Send>) -> io::Result<Receiver<()>> {
+    let (running, end) = bounded(0);
+    let thread = thread::Builder::new().name("file".into());
+    thread.spawn(move || {
+        let _running: Sender<()> = running;
+        work();
+    })?;
+    Ok(end)
+}
+
+/// Waits for the end of work; gives what to say if it does not come.
+fn wait(end: &Receiver<()>, what: &str, [before, after]: [Duration; 2]) -> String {
     let limit = (before + after).as_secs();
-    let mut given = work.recv_timeout(before);
-    if matches!(given, Err(RecvTimeoutError::Timeout)) && !after.is_zero() {
+    if end.recv_timeout(before) == Err(RecvTimeoutError::Timeout) && !after.is_zero() {
         log::warn!("waiting for {what}, which brings nothing yet; for {limit} s at the most");
-        given = work.recv_timeout(after);
+        let _ = end.recv_timeout(after); // nothing is ever sent
     }
-    let given = given.map(|(given, _)| given);
-    given.map_err(|_| format!("it brought nothing, or not its end, within {limit} s"))
+    format!("it brought nothing, or not its end, within {limit} s")
 }
 
 #[cfg(test)]
@@ -264,9 +276,9 @@ mod tests {
             };
             left_behind.wait_for(path, "it", SHORT, late).unwrap_err();
             drop(free);
-            while lock(&left_behind.0)[0].1.is_empty() {
-                thread::yield_now();
-            }
+            let (end, given) = left_behind.take(path).unwrap();
+            end.recv().unwrap_err();
+            lock(&left_behind.0).push((path.to_owned(), (end, given)));
             let found = left_behind.wait_for(path, "it", AMPLE, || ("new", false));
             assert_eq!(found.unwrap(), expected);
         }
