@@ -31,7 +31,9 @@ impl Backoff {
 
     /// A connection ended after it had served for so long; `None`: it never served.
     pub(crate) fn ended(&mut self, served: Option<Duration>) {
-        if served.is_some_and(|time| time >= Duration::from_secs(1)) {
+        // After a second the waits begin anew. But the adapter sees less of it than its peer does, which is the one
+        // that is asked here.
+        if served.is_some_and(|time| time >= Duration::from_secs(2)) {
             self.next = FIRST;
         }
         self.wait = self.next;
